@@ -1,0 +1,142 @@
+package syncproto
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+const (
+	// headerSize is the length of a frame's header: u32 length, type, flags.
+	headerSize = 6
+	// compressFrom is the smallest payload that is worth compressing.
+	compressFrom = 512
+)
+
+// Conn frames messages on a connection. One goroutine may read while any
+// number write.
+type Conn struct {
+	rwc io.ReadWriteCloser
+	r   *bufio.Reader
+	dec *zstd.Decoder
+
+	mu    sync.Mutex // guards the writing half
+	enc   *zstd.Encoder
+	plain []byte
+	frame []byte
+}
+
+// NewConn returns a Conn on rwc, which it closes in Close. It does no I/O.
+func NewConn(rwc io.ReadWriteCloser) (*Conn, error) {
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1),
+		zstd.WithDecoderMaxMemory(MaxPayload), zstd.WithDecodeAllCapLimit(true))
+	if err != nil {
+		return nil, fmt.Errorf("preparing zstd: %w", err)
+	}
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1),
+		zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(MaxPayload),
+		zstd.WithEncoderCRC(false))
+	if err != nil {
+		return nil, fmt.Errorf("preparing zstd: %w", err)
+	}
+	return &Conn{rwc: rwc, r: bufio.NewReaderSize(rwc, 64<<10), dec: dec, enc: enc}, nil
+}
+
+// Close closes the connection; reads and writes in progress fail.
+func (c *Conn) Close() error { return c.rwc.Close() }
+
+// Write sends m. The message must obey the limits of SPEC.md; one that does
+// not fit a frame is an error, and nothing is sent.
+func (c *Conn) Write(m Message) error {
+	return c.WriteFunc(func() Message { return m })
+}
+
+// WriteFunc sends the message that build returns, nil for none. Messages go
+// out in the order in which their build functions run, so a message that
+// quotes changing state is never overtaken by an older quote of it.
+func (c *Conn) WriteFunc(build func() Message) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := build()
+	if m == nil {
+		return nil
+	}
+	c.plain = m.appendTo(c.plain[:0])
+	if len(c.plain) > MaxPayload {
+		return fmt.Errorf("message type %d of %d bytes does not fit a frame", m.Type(), len(c.plain))
+	}
+	c.frame = c.appendFrame(c.frame[:0], m.Type(), c.plain)
+	if _, err := c.rwc.Write(c.frame); err != nil {
+		return fmt.Errorf("sending message type %d: %w", m.Type(), err)
+	}
+	return nil
+}
+
+// appendFrame appends the frame of a payload, compressed when that pays.
+func (c *Conn) appendFrame(b []byte, t Type, payload []byte) []byte {
+	b = append(b, 0, 0, 0, 0, byte(t), 0)
+	if len(payload) >= compressFrom {
+		b = binary.AppendUvarint(b, uint64(len(payload)))
+		b = c.enc.EncodeAll(payload, b)
+		if size := len(b) - headerSize; size < len(payload)-len(payload)/16 {
+			b[5] = FlagZstd
+			binary.BigEndian.PutUint32(b, uint32(size))
+			return b
+		}
+		b = b[:headerSize]
+	}
+	binary.BigEndian.PutUint32(b, uint32(len(payload)))
+	return append(b, payload...)
+}
+
+// Read returns the next message. io.EOF means that the other end closed the
+// connection between two frames. Slices in the message are the caller's.
+func (c *Conn) Read() (Message, error) {
+	var head [headerSize]byte
+	if _, err := io.ReadFull(c.r, head[:]); err != nil {
+		if err == io.EOF {
+			return nil, io.EOF
+		}
+		return nil, fmt.Errorf("reading frame: %w", err)
+	}
+	size := binary.BigEndian.Uint32(head[:])
+	if size > MaxPayload {
+		return nil, fmt.Errorf("%w: frame of %d bytes", ErrMalformed, size)
+	}
+	if head[5]&^FlagZstd != 0 {
+		return nil, fmt.Errorf("%w: frame flags %#x", ErrMalformed, head[5])
+	}
+	payload := make([]byte, size)
+	if _, err := io.ReadFull(c.r, payload); err != nil {
+		return nil, fmt.Errorf("reading frame: %w", err)
+	}
+	if head[5]&FlagZstd != 0 {
+		var err error
+		if payload, err = c.inflate(payload); err != nil {
+			return nil, err
+		}
+	}
+	return decode(Type(head[4]), payload)
+}
+
+// inflate decompresses a payload into a buffer of exactly the length that it
+// announces; content that would exceed it is an error.
+func (c *Conn) inflate(payload []byte) ([]byte, error) {
+	d := decoder{buf: payload}
+	size := d.uvarint("inflated size", MaxPayload)
+	if d.err != nil {
+		return nil, d.err
+	}
+	out, err := c.dec.DecodeAll(d.buf, make([]byte, 0, size))
+	if err != nil {
+		return nil, fmt.Errorf("%w: inflating: %w", ErrMalformed, err)
+	}
+	if uint64(len(out)) != size {
+		return nil, fmt.Errorf("%w: inflated to %d bytes, not %d", ErrMalformed, len(out), size)
+	}
+	return out, nil
+}

@@ -1,0 +1,390 @@
+package syncproto
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+)
+
+// Message is one message of the protocol.
+type Message interface {
+	// Type names the message on the wire.
+	Type() Type
+	// appendTo appends the payload to b.
+	appendTo(b []byte) []byte
+}
+
+// Open is the leader's first message: which root, and what it believes.
+type Open struct {
+	Root   string // the root's name at the follower
+	Base   Digest // digest of the base; zero when there is none
+	Ignore string // ignore patterns, one per line
+}
+
+// Opened answers Open once the follower has scanned its root.
+type Opened struct {
+	Tree    [16]byte // identity of the follower's tree; a new one is a first meeting
+	Same    bool     // the tree has the digest of Open.Base
+	NoModes bool     // the modes in reports say nothing
+}
+
+// Item is a path and the entry that it has, absent included.
+type Item struct {
+	Path  string
+	Entry Entry
+}
+
+// Report tells the leader what entries the follower has.
+type Report struct {
+	Full  bool // forget what was reported before
+	More  bool // the report goes on in the next message
+	Items []Item
+}
+
+// Change is one instruction to a receiver.
+type Change struct {
+	Op      Op
+	Keep    bool   // what is replaced must reach the trash first
+	Path    string // what to change
+	Entry   Entry  // what the path becomes; absent for OpDelete
+	Expect  Entry  // what the sender believes the receiver has
+	From    string // OpPut: a path of the receiver with this content, or ""
+	Inline  bool   // Content is the content
+	Content []byte // OpPut with Inline: Entry.Size bytes
+}
+
+// Batch carries changes that are applied in order and answered by one Ack.
+type Batch struct {
+	ID         uint64
+	Generation uint64 // the laptop's generation once this batch is applied
+	Changes    []Change
+}
+
+// Result is the fate of one change.
+type Result struct {
+	Code  Code
+	Entry Entry  // what the path is now
+	Text  string // for people; empty when Code is CodeOK
+}
+
+// Ack answers a batch, one result per change and in the same order.
+type Ack struct {
+	Batch   uint64
+	Results []Result
+}
+
+// Request asks for a range of a file's content.
+type Request struct {
+	ID     uint64
+	Path   string
+	Digest Digest // what the asking end believes the content is
+	Offset uint64
+	Length uint32 // at most MaxPiece
+}
+
+// Data answers a request.
+type Data struct {
+	ID      uint64
+	Code    Code // CodeOK, or why there is no content
+	Content []byte
+}
+
+// Ignore replaces the ignore patterns; a full report answers it.
+type Ignore struct {
+	Lines string // one pattern per line
+}
+
+// Notice tells the other end something for its user.
+type Notice struct {
+	Kind NoticeKind
+	Path string // "" when it concerns the whole root
+	Text string
+}
+
+// Flush asks the follower to report all that happened before it.
+type Flush struct{ ID uint64 }
+
+// Flushed answers Flush once that is reported.
+type Flushed struct{ ID uint64 }
+
+// Stop ends the session.
+type Stop struct {
+	Code StopCode
+	Text string
+}
+
+// Type implements Message.
+func (*Open) Type() Type { return TypeOpen }
+
+// Type implements Message.
+func (*Opened) Type() Type { return TypeOpened }
+
+// Type implements Message.
+func (*Report) Type() Type { return TypeReport }
+
+// Type implements Message.
+func (*Batch) Type() Type { return TypeBatch }
+
+// Type implements Message.
+func (*Ack) Type() Type { return TypeAck }
+
+// Type implements Message.
+func (*Request) Type() Type { return TypeRequest }
+
+// Type implements Message.
+func (*Data) Type() Type { return TypeData }
+
+// Type implements Message.
+func (*Ignore) Type() Type { return TypeIgnore }
+
+// Type implements Message.
+func (*Notice) Type() Type { return TypeNotice }
+
+// Type implements Message.
+func (*Stop) Type() Type { return TypeStop }
+
+// Type implements Message.
+func (*Flush) Type() Type { return TypeFlush }
+
+// Type implements Message.
+func (*Flushed) Type() Type { return TypeFlushed }
+
+func (m *Open) appendTo(b []byte) []byte {
+	b = appendBytes(b, m.Root)
+	b = append(b, m.Base[:]...)
+	return appendBytes(b, m.Ignore)
+}
+
+func (m *Opened) appendTo(b []byte) []byte {
+	return append(append(b, m.Tree[:]...), flag(m.Same, OpenedSame)|flag(m.NoModes, OpenedNoModes))
+}
+
+func (m *Report) appendTo(b []byte) []byte {
+	b = append(b, flag(m.Full, ReportFull)|flag(m.More, ReportMore))
+	b = binary.AppendUvarint(b, uint64(len(m.Items)))
+	for _, it := range m.Items {
+		b = AppendEntry(appendBytes(b, it.Path), it.Entry)
+	}
+	return b
+}
+
+func (m *Batch) appendTo(b []byte) []byte {
+	b = binary.AppendUvarint(b, m.ID)
+	b = binary.AppendUvarint(b, m.Generation)
+	b = binary.AppendUvarint(b, uint64(len(m.Changes)))
+	for i := range m.Changes {
+		c := &m.Changes[i]
+		b = append(b, byte(c.Op), flag(c.Inline, ChangeInline)|flag(c.Keep, ChangeKeep))
+		b = appendBytes(b, c.Path)
+		b = AppendEntry(b, c.Entry)
+		b = AppendEntry(b, c.Expect)
+		b = appendBytes(b, c.From)
+		if c.Inline {
+			b = appendBytes(b, c.Content)
+		}
+	}
+	return b
+}
+
+func (m *Ack) appendTo(b []byte) []byte {
+	b = binary.AppendUvarint(b, m.Batch)
+	b = binary.AppendUvarint(b, uint64(len(m.Results)))
+	for _, r := range m.Results {
+		b = AppendEntry(append(b, byte(r.Code)), r.Entry)
+		b = appendBytes(b, clip(r.Text))
+	}
+	return b
+}
+
+func (m *Request) appendTo(b []byte) []byte {
+	b = binary.AppendUvarint(b, m.ID)
+	b = appendBytes(b, m.Path)
+	b = append(b, m.Digest[:]...)
+	b = binary.AppendUvarint(b, m.Offset)
+	return binary.AppendUvarint(b, uint64(m.Length))
+}
+
+func (m *Data) appendTo(b []byte) []byte {
+	b = binary.AppendUvarint(b, m.ID)
+	return appendBytes(append(b, byte(m.Code)), m.Content)
+}
+
+func (m *Ignore) appendTo(b []byte) []byte { return appendBytes(b, m.Lines) }
+
+func (m *Notice) appendTo(b []byte) []byte {
+	return appendBytes(appendBytes(append(b, byte(m.Kind)), m.Path), clip(m.Text))
+}
+
+func (m *Flush) appendTo(b []byte) []byte { return binary.AppendUvarint(b, m.ID) }
+
+func (m *Flushed) appendTo(b []byte) []byte { return binary.AppendUvarint(b, m.ID) }
+
+func (m *Stop) appendTo(b []byte) []byte {
+	return appendBytes(append(b, byte(m.Code)), clip(m.Text))
+}
+
+func flag(set bool, bit byte) byte {
+	if set {
+		return bit
+	}
+	return 0
+}
+
+// clip keeps a text for people within MaxText.
+func clip(s string) string { return s[:min(len(s), MaxText)] }
+
+// decode reads the payload of a message of type t. Content of the message
+// refers to payload.
+func decode(t Type, payload []byte) (Message, error) {
+	d := &decoder{buf: payload}
+	var m Message
+	switch t {
+	case TypeOpen:
+		m = d.open()
+	case TypeOpened:
+		o := &Opened{}
+		d.fixed("tree", o.Tree[:])
+		flags := d.byteMax("flags", OpenedSame|OpenedNoModes)
+		o.Same, o.NoModes = flags&OpenedSame != 0, flags&OpenedNoModes != 0
+		m = o
+	case TypeReport:
+		m = d.report()
+	case TypeBatch:
+		m = d.batch()
+	case TypeAck:
+		m = d.ack()
+	case TypeRequest:
+		m = d.request()
+	case TypeData:
+		id := d.uvarint("id", math.MaxUint64)
+		code := Code(d.byteMax("code", byte(CodeFailed)))
+		m = &Data{ID: id, Code: code, Content: d.bytes("content", MaxPiece)}
+	case TypeIgnore:
+		m = &Ignore{Lines: d.string("lines", MaxIgnore)}
+	case TypeNotice:
+		m = d.notice()
+	case TypeStop:
+		code := StopCode(d.byteMax("code", byte(StopClosed)))
+		m = &Stop{Code: code, Text: d.string("text", MaxText)}
+	case TypeFlush:
+		m = &Flush{ID: d.uvarint("id", math.MaxUint64)}
+	case TypeFlushed:
+		m = &Flushed{ID: d.uvarint("id", math.MaxUint64)}
+	default:
+		return nil, fmt.Errorf("%w: unknown type %d", ErrMalformed, t)
+	}
+	if err := d.finish(); err != nil {
+		return nil, fmt.Errorf("message type %d: %w", t, err)
+	}
+	return m, nil
+}
+
+func (d *decoder) open() *Open {
+	m := &Open{Root: d.string("root", MaxText)}
+	d.fixed("base", m.Base[:])
+	m.Ignore = d.string("ignore", MaxIgnore)
+	return m
+}
+
+func (d *decoder) report() *Report {
+	flags := d.byteMax("flags", ReportFull|ReportMore)
+	m := &Report{Full: flags&ReportFull != 0, More: flags&ReportMore != 0}
+	m.Items = make([]Item, d.count("item", 3))
+	for i := range m.Items {
+		m.Items[i] = Item{Path: d.path("path"), Entry: d.entry("entry")}
+		if d.err != nil {
+			break
+		}
+	}
+	return m
+}
+
+func (d *decoder) batch() *Batch {
+	m := &Batch{ID: d.uvarint("id", math.MaxUint64), Generation: d.uvarint("generation", math.MaxUint64)}
+	m.Changes = make([]Change, d.count("change", 7))
+	for i := range m.Changes {
+		m.Changes[i] = d.change()
+		if d.err != nil {
+			break
+		}
+	}
+	return m
+}
+
+func (d *decoder) change() Change {
+	c := Change{Op: Op(d.byteMax("op", byte(OpChmod)))}
+	flags := d.byteMax("flags", ChangeInline|ChangeKeep)
+	c.Inline, c.Keep = flags&ChangeInline != 0, flags&ChangeKeep != 0
+	c.Path = d.path("path")
+	c.Entry = d.entry("entry")
+	c.Expect = d.entry("expect")
+	if c.From = d.string("from", MaxPath); c.From != "" {
+		if err := VerifyPath(c.From); err != nil {
+			d.fail("from: %v", err)
+		}
+	}
+	if c.Inline {
+		c.Content = d.bytes("content", MaxInline)
+	}
+	if d.err == nil {
+		if err := c.verify(); err != nil {
+			d.fail("change %q: %v", c.Path, err)
+		}
+	}
+	return c
+}
+
+// verify reports a combination of fields that no sender makes.
+func (c *Change) verify() error {
+	var ok bool
+	switch c.Op {
+	case OpPut:
+		ok = c.Entry.Type == EntryFile && (!c.Inline || int64(len(c.Content)) == c.Entry.Size)
+	case OpDelete:
+		ok = !c.Entry.Exists() && c.Expect.Exists()
+	case OpMkdir:
+		ok = c.Entry.Type == EntryDir
+	case OpSymlink:
+		ok = c.Entry.Type == EntrySymlink
+	case OpChmod:
+		ok = c.Entry.Exists() && c.Entry.SameContent(c.Expect)
+	}
+	if !ok || c.Op != OpPut && (c.Inline || c.From != "") {
+		return fmt.Errorf("fields do not fit operation %d", c.Op)
+	}
+	return nil
+}
+
+func (d *decoder) ack() *Ack {
+	m := &Ack{Batch: d.uvarint("batch", math.MaxUint64)}
+	m.Results = make([]Result, d.count("result", 3))
+	for i := range m.Results {
+		r := &m.Results[i]
+		r.Code = Code(d.byteMax("code", byte(CodeFailed)))
+		r.Entry = d.entry("entry")
+		r.Text = d.string("text", MaxText)
+		if d.err != nil {
+			break
+		}
+	}
+	return m
+}
+
+func (d *decoder) request() *Request {
+	m := &Request{ID: d.uvarint("id", math.MaxUint64), Path: d.path("path")}
+	d.fixed("digest", m.Digest[:])
+	m.Offset = d.uvarint("offset", math.MaxInt64)
+	m.Length = uint32(d.uvarint("length", MaxPiece))
+	return m
+}
+
+func (d *decoder) notice() *Notice {
+	m := &Notice{Kind: NoticeKind(d.byteMax("kind", byte(NoticeResumed)))}
+	if m.Path = d.string("path", MaxPath); m.Path != "" {
+		if err := VerifyPath(m.Path); err != nil {
+			d.fail("path: %v", err)
+		}
+	}
+	m.Text = d.string("text", MaxText)
+	return m
+}
