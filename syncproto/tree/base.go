@@ -1,0 +1,219 @@
+package tree
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
+)
+
+// logSlack is how many bytes the log may hold before it is folded into the
+// snapshot; it may always grow to the size of the snapshot.
+const logSlack = 256 << 10
+
+// Base is the last tree on which both sides agreed, kept on disk: a snapshot
+// and a log of what was agreed since. A process that is killed loses nothing;
+// a machine that loses power may lose the tail of the log, which costs a
+// conflict copy at worst. A Base is used by one goroutine at a time.
+type Base struct {
+	dir     string
+	log     *os.File
+	logSize int64
+	snap    int64 // bytes of the snapshot
+
+	id   [16]byte // identity of the follower's tree
+	met  bool     // the first meeting is over
+	tree Tree
+}
+
+// OpenBase reads the base in dir, which must exist. A missing or damaged
+// snapshot is an empty base, and a log is read up to its first damaged record.
+func OpenBase(dir string) (*Base, error) {
+	b := &Base{dir: dir, tree: Tree{}}
+	nonce := b.load()
+	if err := b.openLog(nonce); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// Close closes the log. The base is already on disk.
+func (b *Base) Close() error { return b.log.Close() }
+
+// Tree returns the agreed entries. The caller must not write to it.
+func (b *Base) Tree() Tree { return b.tree }
+
+// ID returns the identity of the follower's tree, zero before any meeting.
+func (b *Base) ID() [16]byte { return b.id }
+
+// Met reports whether the first meeting with the follower's tree is over.
+func (b *Base) Met() bool { return b.met }
+
+// Reset starts anew with another tree: nothing is agreed.
+func (b *Base) Reset(id [16]byte) error {
+	b.id, b.met, b.tree = id, false, Tree{}
+	return b.compact()
+}
+
+// SetMet ends the first meeting.
+func (b *Base) SetMet() error {
+	b.met = true
+	return b.compact()
+}
+
+// Agree records that both sides have these entries now.
+func (b *Base) Agree(items []syncproto.Item) error {
+	var rec []byte
+	for _, it := range items {
+		b.tree.Set(it.Path, it.Entry)
+		rec = appendItem(rec, it.Path, it.Entry)
+	}
+	if len(rec) == 0 {
+		return nil
+	}
+	n, err := b.log.Write(sealed(rec))
+	b.logSize += int64(n)
+	if err != nil {
+		return fmt.Errorf("saving base: %w", err)
+	}
+	if b.logSize > b.snap+logSlack {
+		return b.compact()
+	}
+	return nil
+}
+
+func appendItem(b []byte, p string, e Entry) []byte {
+	b = append(binary.AppendUvarint(b, uint64(len(p))), p...)
+	return syncproto.AppendEntry(b, e)
+}
+
+// sealed frames a record of the log: length, record, digest.
+func sealed(rec []byte) []byte {
+	d := Sum(rec)
+	out := binary.BigEndian.AppendUint32(nil, uint32(len(rec)))
+	return append(append(out, rec...), d[:]...)
+}
+
+// compact writes the snapshot and starts an empty log. Both carry the same
+// nonce, so that a log is never replayed on a snapshot that is not its own.
+func (b *Base) compact() error {
+	var nonce [16]byte
+	_, _ = rand.Read(nonce[:]) // never fails
+	out := append([]byte(baseMagic), nonce[:]...)
+	out = append(out, b.id[:]...)
+	met := byte(0)
+	if b.met {
+		met = 1
+	}
+	out = append(out, met)
+	for p, e := range b.tree {
+		out = appendItem(out, p, e)
+	}
+	b.snap = int64(len(out))
+	if err := writeState(b.dir, baseFile, out); err != nil {
+		return err
+	}
+	if err := b.log.Close(); err != nil {
+		return fmt.Errorf("saving base: %w", err)
+	}
+	return b.openLog(nonce)
+}
+
+// load reads the snapshot and returns its nonce.
+func (b *Base) load() (nonce [16]byte) {
+	data, err := readState(b.dir, baseFile, baseMagic)
+	if err != nil || len(data) < 33 {
+		return nonce
+	}
+	r := bytes.NewReader(data)
+	var id [16]byte
+	_, _ = io.ReadFull(r, nonce[:])
+	_, _ = io.ReadFull(r, id[:])
+	met, _ := r.ReadByte()
+	tree, err := readItems(r)
+	if err != nil {
+		return [16]byte{}
+	}
+	b.id, b.met, b.tree, b.snap = id, met == 1, tree, int64(len(data))
+	return nonce
+}
+
+func readItems(r *bytes.Reader) (Tree, error) {
+	t := Tree{}
+	for r.Len() > 0 {
+		p, e, err := readItem(r)
+		if err != nil {
+			return nil, err
+		}
+		t[p] = e // an absent entry is kept: the caller may need it
+	}
+	return t, nil
+}
+
+// openLog opens the log of the snapshot with this nonce, replays it, and cuts
+// off what is damaged. A log of another snapshot is emptied.
+func (b *Base) openLog(nonce [16]byte) error {
+	f, err := os.OpenFile(filepath.Join(b.dir, logFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("opening base: %w", err)
+	}
+	data, err := io.ReadAll(f)
+	if err != nil {
+		_ = f.Close()
+		return fmt.Errorf("reading base: %w", err)
+	}
+	head := append([]byte(logMagic), nonce[:]...)
+	good := 0
+	if bytes.HasPrefix(data, head) {
+		good = len(head) + b.replay(data[len(head):])
+	}
+	if good == 0 {
+		err = f.Truncate(0)
+		if err == nil {
+			_, err = f.WriteAt(head, 0)
+		}
+		good = len(head)
+	} else if good < len(data) {
+		err = f.Truncate(int64(good))
+	}
+	if err == nil {
+		_, err = f.Seek(int64(good), io.SeekStart)
+	}
+	if err != nil {
+		_ = f.Close()
+		return fmt.Errorf("preparing base: %w", err)
+	}
+	b.log, b.logSize = f, int64(good)
+	return nil
+}
+
+// replay applies the records of a log and returns the length of its good part.
+func (b *Base) replay(data []byte) (good int) {
+	const overhead = int64(4 + len(syncproto.Digest{}))
+	for int64(len(data)-good) >= overhead {
+		rest := data[good:]
+		n := int64(binary.BigEndian.Uint32(rest))
+		if n+overhead > int64(len(rest)) {
+			return good
+		}
+		rec := rest[4 : 4+n]
+		d := Sum(rec)
+		if !bytes.Equal(d[:], rest[4+n:n+overhead]) {
+			return good
+		}
+		items, err := readItems(bytes.NewReader(rec))
+		if err != nil {
+			return good
+		}
+		for p, e := range items {
+			b.tree.Set(p, e)
+		}
+		good += int(n + overhead)
+	}
+	return good
+}

@@ -1,0 +1,211 @@
+package tree
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
+	"github.com/zeebo/blake3"
+)
+
+// ErrBusy means that a file was written while it was read, each time that it
+// was tried. The write's own event brings the next try.
+var ErrBusy = errors.New("file changes while it is read")
+
+// readAttempts bounds the tries to read a file that is being written.
+const readAttempts = 3
+
+// hasher is a digest in progress and a buffer to feed it.
+type hasher struct {
+	h   *blake3.Hasher
+	buf []byte
+}
+
+func newHasher() *hasher { return &hasher{h: blake3.New(), buf: make([]byte, 128<<10)} }
+
+// Hasher computes the digest of content that is written to it.
+type Hasher struct{ h *blake3.Hasher }
+
+// NewHasher returns a Hasher that was given nothing yet.
+func NewHasher() *Hasher { return &Hasher{h: blake3.New()} }
+
+// Write adds to the content; it does not fail.
+func (h *Hasher) Write(b []byte) (int, error) { return h.h.Write(b) }
+
+// Digest returns the digest of what was written so far.
+func (h *Hasher) Digest() (d syncproto.Digest) {
+	h.h.Sum(d[:0])
+	return d
+}
+
+// Sum returns the digest of b.
+func Sum(b []byte) syncproto.Digest { return blake3.Sum256(b) }
+
+// Look looks at p on disk and brings its record up to date, reading a file's
+// content only where stat does not prove that it is unchanged. It reports
+// whether the entry changed as the other side would see it. A path whose
+// parent is no folder is absent; special files are absent too and reported to
+// skipped. A file that is written while it is read keeps its old record and
+// returns ErrBusy.
+func (x *Index) Look(root *os.Root, p string, skipped func(p, why string)) (changed bool, err error) {
+	for range readAttempts {
+		old := x.Get(p)
+		now, err := x.read(root, p, old, skipped)
+		if errors.Is(err, ErrBusy) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		if ok := x.settle(root, p, old, now); ok {
+			return !old.Same(now.Entry), nil
+		}
+	}
+	return false, fmt.Errorf("%q: %w", p, ErrBusy)
+}
+
+// Read returns the record of p as it is on disk, with the digest that the index
+// holds where that can be trusted, and stores nothing. A file that is written
+// meanwhile returns ErrBusy.
+func (x *Index) Read(root *os.Root, p string) (Record, error) {
+	return x.read(root, p, x.Get(p), func(string, string) {})
+}
+
+// Placed makes e the entry of p after it was written there, with the identity
+// that stat tells of it now. The caller holds the lock of p.
+func (x *Index) Placed(root *os.Root, p string, e Entry) error {
+	info, err := root.Lstat(p)
+	if err != nil {
+		return err
+	}
+	r := identify(info, time.Now())
+	if e.Type != syncproto.EntryFile {
+		r = Record{Entry: Entry{Mode: r.Mode}}
+	}
+	r.Type, r.Digest, r.Target = e.Type, e.Digest, e.Target
+	if e.Type == syncproto.EntrySymlink {
+		r.Mode = 0
+	}
+	x.Set(p, r)
+	return nil
+}
+
+// settle makes now the record of p if both the disk and the index still are
+// what it was made from.
+func (x *Index) settle(root *os.Root, p string, old, now Record) bool {
+	defer x.Lock(p)()
+	if x.Get(p) != old {
+		return false
+	}
+	if now.Type == syncproto.EntryFile {
+		info, err := root.Lstat(p)
+		if err != nil || !info.Mode().IsRegular() {
+			return false
+		}
+		seen := identify(info, time.Time{})
+		seen.Type = syncproto.EntryFile
+		if !seen.SameFile(now) {
+			return false
+		}
+	}
+	x.Set(p, now)
+	return true
+}
+
+// read returns the record of p as it is on disk.
+func (x *Index) read(root *os.Root, p string, old Record, skipped func(p, why string)) (Record, error) {
+	info, err := lstatReal(root, p)
+	if missing(err) {
+		return Record{}, nil
+	}
+	if err != nil {
+		return Record{}, fmt.Errorf("looking at %q: %w", p, err)
+	}
+	switch mode := info.Mode(); {
+	case mode.IsRegular():
+		return x.readFile(root, p, old, info)
+	case mode.IsDir():
+		return Record{Entry: Entry{Type: syncproto.EntryDir, Mode: permissions(info)}}, nil
+	case mode&fs.ModeSymlink != 0:
+		return readLink(root, p, skipped)
+	default:
+		skipped(p, "not a file, folder or symlink: "+mode.Type().String())
+		return Record{}, nil
+	}
+}
+
+func readLink(root *os.Root, p string, skipped func(p, why string)) (Record, error) {
+	target, err := root.Readlink(p)
+	if missing(err) {
+		return Record{}, nil
+	}
+	if err != nil {
+		return Record{}, fmt.Errorf("reading symlink %q: %w", p, err)
+	}
+	if target == "" || len(target) > syncproto.MaxTarget {
+		skipped(p, fmt.Sprintf("symlink target of %d bytes", len(target)))
+		return Record{}, nil
+	}
+	return Record{Entry: Entry{Type: syncproto.EntrySymlink, Target: target}}, nil
+}
+
+// readFile returns the record of a regular file, with old's digest where it
+// can be trusted.
+func (x *Index) readFile(root *os.Root, p string, old Record, info fs.FileInfo) (Record, error) {
+	now := identify(info, time.Now())
+	now.Type = syncproto.EntryFile
+	if now.SameFile(old) && !old.Racy() {
+		return old, nil
+	}
+	f, err := root.OpenFile(p, os.O_RDONLY|openFlags, 0)
+	if missing(err) {
+		return Record{}, ErrBusy
+	}
+	if err != nil {
+		return Record{}, fmt.Errorf("reading %q: %w", p, err)
+	}
+	defer f.Close()
+	hs := x.pool.Get().(*hasher)
+	defer x.pool.Put(hs)
+	hs.h.Reset()
+	n, err := io.CopyBuffer(hs.h, onlyReader{f}, hs.buf)
+	if err != nil {
+		return Record{}, fmt.Errorf("reading %q: %w", p, err)
+	}
+	if n != now.Size {
+		return Record{}, ErrBusy
+	}
+	hs.h.Sum(now.Digest[:0])
+	return now, nil
+}
+
+// onlyReader hides the file's WriterTo, which would ignore our buffer.
+type onlyReader struct{ io.Reader }
+
+// missing reports whether err says that the path leads nowhere.
+func missing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// OpenFile opens the regular file at p for reading. It neither follows a
+// symlink that took the file's place nor waits for the other end of a fifo.
+func OpenFile(root *os.Root, p string) (*os.File, error) {
+	info, err := lstatReal(root, p)
+	if err != nil {
+		return nil, err
+	}
+	f, err := root.OpenFile(p, os.O_RDONLY|openFlags, 0)
+	if err != nil {
+		return nil, err
+	}
+	if now, err := f.Stat(); err != nil || !now.Mode().IsRegular() || !os.SameFile(info, now) {
+		_ = f.Close()
+		return nil, fmt.Errorf("%q: %w", p, ErrBusy)
+	}
+	return f, nil
+}

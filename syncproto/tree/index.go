@@ -1,0 +1,140 @@
+package tree
+
+import (
+	"hash/maphash"
+	"sync"
+
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
+)
+
+// Index is what one side knows of its root. All methods may be called at the
+// same time; Lock orders those who look at a path and those who write it.
+type Index struct {
+	mu      sync.RWMutex
+	records map[string]Record
+	bytes   int64
+	files   int
+
+	seed  maphash.Seed
+	locks [64]sync.Mutex
+	pool  sync.Pool // of *hasher
+}
+
+// NewIndex returns an empty index.
+func NewIndex() *Index {
+	return &Index{
+		records: map[string]Record{},
+		seed:    maphash.MakeSeed(),
+		pool:    sync.Pool{New: func() any { return newHasher() }},
+	}
+}
+
+// Lock keeps others from writing p on disk or in the index until the returned
+// function is called. A goroutine holds at most one such lock.
+func (x *Index) Lock(p string) (unlock func()) {
+	l := &x.locks[maphash.String(x.seed, p)%uint64(len(x.locks))]
+	l.Lock()
+	return l.Unlock
+}
+
+// Get returns the record of p; its Type is EntryAbsent when there is none.
+func (x *Index) Get(p string) Record {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.records[p]
+}
+
+// Set makes r the record of p; an absent record removes it.
+func (x *Index) Set(p string, r Record) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.count(x.records[p], -1)
+	x.count(r, 1)
+	if !r.Exists() {
+		delete(x.records, p)
+		return
+	}
+	x.records[p] = r
+}
+
+// count adds r to the sums, or takes it away.
+func (x *Index) count(r Record, sign int) {
+	if r.Type == syncproto.EntryFile {
+		x.files += sign
+		x.bytes += int64(sign) * r.Size
+	}
+}
+
+// Files returns the number of regular files and the sum of their sizes.
+func (x *Index) Files() (files int, bytes int64) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.files, x.bytes
+}
+
+// Size returns the number of entries.
+func (x *Index) Size() int {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return len(x.records)
+}
+
+// Tree returns a copy of the entries.
+func (x *Index) Tree() Tree {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	t := make(Tree, len(x.records))
+	for p, r := range x.records {
+		t[p] = r.Entry
+	}
+	return t
+}
+
+// Below returns the paths under any of dirs, the dirs themselves included, in
+// no order. It looks at every record once, however many dirs there are.
+func (x *Index) Below(dirs map[string]bool) []string {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	var found []string
+	for p := range x.records {
+		if dirs[""] || underAny(p, dirs) {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+func underAny(p string, dirs map[string]bool) bool {
+	for ; p != ""; p = Parent(p) {
+		if dirs[p] {
+			return true
+		}
+	}
+	return false
+}
+
+// Drop forgets the paths for which drop is true, as if they had never been
+// seen.
+func (x *Index) Drop(drop func(p string, e Entry) bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for p, r := range x.records {
+		if drop(p, r.Entry) {
+			x.count(r, -1)
+			delete(x.records, p)
+		}
+	}
+}
+
+// FindContent returns for each of the wanted digests a path that has it.
+func (x *Index) FindContent(want map[syncproto.Digest]bool) map[syncproto.Digest]string {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	found := make(map[syncproto.Digest]string)
+	for p, r := range x.records {
+		if r.Type == syncproto.EntryFile && want[r.Digest] {
+			found[r.Digest] = p
+		}
+	}
+	return found
+}

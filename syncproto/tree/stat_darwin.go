@@ -1,0 +1,22 @@
+package tree
+
+import (
+	"io/fs"
+	"syscall"
+)
+
+// openFlags keeps the open of a name that became a fifo from blocking.
+const openFlags = syscall.O_NONBLOCK
+
+// TracksModes says whether permission bits mean something on this system.
+const TracksModes = true
+
+func statIdentity(info fs.FileInfo) (ctime int64, inode uint64) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, 0
+	}
+	return st.Ctimespec.Nano(), st.Ino
+}
+
+func permissions(info fs.FileInfo) uint32 { return uint32(info.Mode().Perm()) }
