@@ -1,0 +1,183 @@
+// Package ignore decides which paths of a tree are left out of sync. It reads
+// Syncthing's .stignore syntax, so that files written for Syncthing and Okteto
+// work unchanged.
+//
+// A file holds one pattern per line and the first pattern that matches a path
+// decides its fate:
+//
+//	foo         foo at any depth, and everything below a folder of that name
+//	/foo        foo in the root only
+//	foo/        what is below a folder foo, not the folder itself
+//	*  **  ?    any run without a slash; any run; one character but a slash
+//	[a-z] [^a]  one character of (or outside, also [!a]) a set, never a slash
+//	{a,b*}      alternatives, which may nest
+//	\*          the character itself; #escape=X at the top of a file chooses
+//	            another escape character for that file
+//	!foo        foo is not ignored, whatever a later line says
+//	(?i)foo     upper and lower case are the same
+//	(?d)foo     may be removed when it is all that keeps a folder from being
+//	            deleted
+//	#include x  the patterns of file x, whose name is relative to this file;
+//	            the patterns themselves stay relative to the root
+//	// text     a comment, on a line of its own
+//
+// The prefixes may come in any order, each once. White space around a line is
+// dropped, inside it is part of the pattern.
+//
+// Three things differ from Syncthing, all of them so that both ends of a
+// session decide alike: letter case matters on every operating system unless
+// (?i) says otherwise, the escape character is the backslash on all of them,
+// and paths are compared byte by byte: a caller on a file system that changes
+// the form of names (NFC, NFD) normalises paths and patterns beforehand. A
+// second #include of a file is a no-op, because the first had the first word;
+// only a cycle is an error.
+//
+// The package is pure: it opens files only through the functions or the fs.FS
+// that it is given. Matching takes time linear in the length of the path and
+// never backtracks.
+package ignore
+
+import "strings"
+
+// FileName is the name of the ignore file in the root of a tree.
+const FileName = ".stignore"
+
+// A Matcher holds the patterns of one tree. It never changes after Parse, so
+// any number of goroutines may use it. The zero value and nil ignore nothing.
+type Matcher struct {
+	rules []rule
+}
+
+// A Result says what becomes of a path and who decided it.
+type Result struct {
+	// Ignored is true when the path takes no part in sync.
+	Ignored bool
+	// Deletable is true when the path is ignored by a (?d) pattern: it may
+	// be removed when only such paths are left in a folder that is to be
+	// deleted.
+	Deletable bool
+	// Line is the number of the deciding line in File, from 1; 0 when no
+	// pattern matches.
+	Line int
+	// File is the name of the file that holds the deciding line, relative to
+	// the root: FileName or a file that it includes. Empty when no pattern
+	// matches, and DefaultsName when there is no ignore file.
+	File string
+	// Pattern is the deciding line as written. Empty when no pattern
+	// matches.
+	Pattern string
+}
+
+// Match decides about one path. The path is relative to the root, separated by
+// slashes, without a leading or trailing slash and without . or .. elements.
+// The root itself ("" or ".") is never ignored. A path below an ignored folder
+// is ignored too, unless an earlier pattern with ! names it.
+//
+// The second argument says whether the path is a folder. Patterns of this
+// syntax mean files and folders alike, so it changes nothing here; it is part
+// of the signature because other syntaxes tell them apart.
+func (m *Matcher) Match(path string, _ bool) Result {
+	i := m.decide(path)
+	if i < 0 {
+		return Result{}
+	}
+	r := &m.rules[i]
+	return Result{
+		Ignored:   !r.include,
+		Deletable: !r.include && r.deletable,
+		Line:      r.line,
+		File:      r.file,
+		Pattern:   r.raw,
+	}
+}
+
+// decide returns the index of the first rule that matches, or -1.
+func (m *Matcher) decide(path string) int {
+	if m == nil || isRoot(path) {
+		return -1
+	}
+	p := subject{path: path}
+	for i := range m.rules {
+		r := &m.rules[i]
+		if r.match(p.text(r.fold)) {
+			return i
+		}
+	}
+	return -1
+}
+
+// CanSkipDir reports whether everything below the folder is ignored, so that a
+// scan need not descend and a watcher need not watch. It may say false where a
+// closer look would find true, never the other way round.
+//
+// An ignored folder that cannot be skipped must be searched: some path below
+// it may be re-included, and then the folder exists on the other side as well,
+// as a place for that path. A folder can also be skipped without being ignored
+// itself, by a pattern such as foo/, which means its contents only.
+func (m *Matcher) CanSkipDir(path string) bool {
+	if m == nil || isRoot(path) {
+		return false
+	}
+	p := subject{path: path}
+	for i := range m.rules {
+		r := &m.rules[i]
+		text := p.text(r.fold)
+		switch {
+		case r.include && r.mayMatchBelow(text):
+			return false
+		case !r.include && r.coversBelow(text):
+			return true
+		}
+	}
+	return false
+}
+
+// Lines returns the patterns in a canonical form: includes resolved, comments
+// dropped, escapes written with the backslash. A Matcher parsed from them
+// decides every path alike, so they can be sent to the other end.
+func (m *Matcher) Lines() []string {
+	if m == nil {
+		return nil
+	}
+	lines := make([]string, len(m.rules))
+	for i := range m.rules {
+		lines[i] = m.rules[i].String()
+	}
+	return lines
+}
+
+// isRoot reports whether a path names the root of the tree.
+func isRoot(path string) bool { return path == "" || path == "." }
+
+// A subject is the path under test. Its folded form is made once, and only
+// when a (?i) pattern asks for it.
+type subject struct {
+	path, folded string
+}
+
+func (s *subject) text(fold bool) string {
+	if !fold {
+		return s.path
+	}
+	if s.folded == "" {
+		s.folded = foldCase(s.path)
+	}
+	return s.folded
+}
+
+// foldCase lowers every character and leaves bytes that are not UTF-8 alone,
+// so that names that differ only in such bytes stay different.
+func foldCase(s string) string {
+	var b strings.Builder
+	b.Grow(len(s))
+	for i := 0; i < len(s); {
+		r, size := decode(s[i:])
+		if r >= invalidByte {
+			b.WriteByte(s[i])
+		} else {
+			b.WriteRune(lower(r))
+		}
+		i += size
+	}
+	return b.String()
+}
