@@ -1,0 +1,43 @@
+package merge
+
+import (
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
+)
+
+// copyName returns the name of the conflict copy of p:
+// <name>.conflict-<side>-<time><ext> in the same folder, the time in UTC, with
+// a number when that is taken. A name that would be longer than a name may be
+// loses the end of its <name>.
+func copyName(p string, side Side, now time.Time, taken func(string) bool) string {
+	dir, base := path.Split(p)
+	ext := path.Ext(base)
+	name := strings.TrimSuffix(base, ext)
+	if name == "" { // ".env" is all name
+		name, ext = base, ""
+	}
+	mark := fmt.Sprintf(".conflict-%s-%s", side, now.UTC().Format("20060102-150405"))
+	for n := 1; ; n++ {
+		suffix := mark
+		if n > 1 {
+			suffix = fmt.Sprintf("%s-%d", mark, n)
+		}
+		if room := syncproto.MaxName - len(suffix); len(ext) > room/2 {
+			ext = ""
+		}
+		room := syncproto.MaxName - len(suffix) - len(ext)
+		if c := dir + name[:min(len(name), room)] + suffix + ext; !taken(c) {
+			return c
+		}
+	}
+}
+
+// IsCopy reports whether p is named as a conflict copy is.
+func IsCopy(p string) bool {
+	base := path.Base(p)
+	return strings.Contains(base, ".conflict-laptop-") || strings.Contains(base, ".conflict-pod-")
+}
