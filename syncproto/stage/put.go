@@ -1,0 +1,142 @@
+package stage
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
+)
+
+// tempName returns a name that nothing else has.
+func tempName() string { return syncproto.TempPrefix + rand.Text() }
+
+// put writes a file beside its target and renames it into place.
+func (s *Stage) put(ctx context.Context, t target, source Source) error {
+	if done, err := s.peek(t); done || err != nil {
+		return err
+	}
+	temp := tempName()
+	f, err := t.dir.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	err = s.fill(ctx, f, t, source)
+	if err == nil && s.cfg.Modes {
+		err = f.Chmod(fs.FileMode(t.Entry.Mode))
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		s.own(t.dir, temp)
+		mtime := time.Unix(0, t.Entry.MTime)
+		err = t.dir.Chtimes(temp, mtime, mtime)
+	}
+	if err == nil {
+		err = s.place(t, temp)
+	}
+	if err != nil {
+		_ = t.dir.Remove(temp)
+	}
+	return err
+}
+
+// peek runs the check before any content is fetched, so that a change that is
+// done or refused anyway costs nothing.
+func (s *Stage) peek(t target) (done bool, err error) {
+	defer s.cfg.Index.Lock(t.Path)()
+	return s.check(t)
+}
+
+// place checks once more, retires the old entry and renames temp over it.
+func (s *Stage) place(t target, temp string) error {
+	defer s.cfg.Index.Lock(t.Path)()
+	done, err := s.check(t)
+	if err != nil {
+		return err
+	}
+	if done {
+		return t.dir.Remove(temp)
+	}
+	if t.Expect.Type == syncproto.EntryDir {
+		return fmt.Errorf("a folder is in the way: %w", errChanged)
+	}
+	if err := s.retire(t); err != nil {
+		return err
+	}
+	if err := t.dir.Rename(temp, t.name); err != nil {
+		return err
+	}
+	return s.cfg.Index.Placed(s.cfg.Root, t.Path, t.Entry)
+}
+
+// fill writes the content of t to f and verifies its digest.
+func (s *Stage) fill(ctx context.Context, f *os.File, t target, source Source) error {
+	h := tree.NewHasher()
+	var size int64
+	write := func(piece []byte) error {
+		if size += int64(len(piece)); size > t.Entry.Size {
+			return fmt.Errorf("%q: longer than announced: %w", t.Path, errContent)
+		}
+		_, _ = h.Write(piece) // a hash does not fail
+		_, err := f.Write(piece)
+		return err
+	}
+	var err error
+	switch {
+	case t.Inline:
+		err = write(t.Content)
+	case t.From != "":
+		err = s.copyFrom(ctx, t.From, write)
+	default:
+		err = source(ctx, write)
+	}
+	if err != nil {
+		return err
+	}
+	if size != t.Entry.Size || h.Digest() != t.Entry.Digest {
+		return fmt.Errorf("%q: %w", t.Path, errContent)
+	}
+	return nil
+}
+
+// copyFrom reads the content of another file of the root.
+func (s *Stage) copyFrom(ctx context.Context, from string, write func([]byte) error) error {
+	if err := syncproto.VerifyPath(from); err != nil {
+		return fmt.Errorf("%w: %w", errInvalid, err)
+	}
+	if s.cfg.Index.Get(from).Type != syncproto.EntryFile {
+		return fmt.Errorf("no content at %q: %w", from, errContent)
+	}
+	dir, err := s.parent(tree.Parent(from), false)
+	if err != nil {
+		return ContentError(err)
+	}
+	defer dir.Close()
+	f, err := s.cfg.Root.Open(from)
+	if err != nil {
+		return ContentError(err)
+	}
+	defer f.Close()
+	buf := make([]byte, 128<<10)
+	for ctx.Err() == nil {
+		n, err := f.Read(buf)
+		if werr := write(buf[:n]); werr != nil {
+			return werr
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return ContentError(err)
+		}
+	}
+	return ctx.Err()
+}
