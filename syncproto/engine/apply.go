@@ -1,0 +1,63 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/stage"
+	"golang.org/x/sync/errgroup"
+)
+
+// batchName names a folder of the trash; names sort by time.
+func batchName(now time.Time) string { return now.UTC().Format("20060102T150405.000000000") }
+
+// apply applies changes in their order, those that do not depend on each other
+// at once, and returns a result for each. source yields the content of a put
+// that brings none.
+func (r *replica) apply(ctx context.Context, changes []syncproto.Change, source func(*syncproto.Change) stage.Source) []syncproto.Result {
+	results := make([]syncproto.Result, len(changes))
+	batch := batchName(time.Now())
+	o := r.now.Load()
+	one := func(i int) {
+		c := &changes[i]
+		switch {
+		case o == nil:
+			results[i] = syncproto.Result{Code: syncproto.CodeFailed, Text: errRootGone.Error()}
+		case c.Entry.Exists() && !r.rules.Load().visible(c.Path, c.Entry):
+			results[i] = syncproto.Result{Code: syncproto.CodeIgnored, Text: "the path is ignored"}
+		default:
+			results[i] = o.stage.Apply(ctx, c, batch, source(c))
+		}
+	}
+	for i := 0; i < len(changes); {
+		end := independent(changes, i)
+		var g errgroup.Group
+		g.SetLimit(poolSize())
+		for k := i; k < end; k++ {
+			g.Go(func() error { one(k); return nil })
+		}
+		_ = g.Wait() // its functions return nil
+		i = end
+	}
+	return results
+}
+
+// independent returns the end of the run of changes from start that may be
+// applied in any order: single entries, no path twice, and none that another
+// one of the run copies from.
+func independent(changes []syncproto.Change, start int) int {
+	written, read := map[string]bool{}, map[string]bool{}
+	for i := start; i < len(changes); i++ {
+		c := &changes[i]
+		dir := c.Entry.Type == syncproto.EntryDir || c.Expect.Type == syncproto.EntryDir
+		if dir || c.Op != changes[start].Op || written[c.Path] || read[c.Path] || written[c.From] {
+			return max(i, start+1)
+		}
+		written[c.Path] = true
+		if c.From != "" {
+			read[c.From] = true
+		}
+	}
+	return len(changes)
+}

@@ -1,0 +1,55 @@
+package engine
+
+import (
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
+)
+
+// judge says whether a path is an entry.
+func (r *rules) judge(p string, dir bool) tree.Verdict {
+	if tree.IsTemp(p) {
+		return tree.Prune
+	}
+	for _, x := range r.exclude {
+		if tree.Under(p, x) {
+			return tree.Prune
+		}
+	}
+	if p == syncproto.IgnoreFile {
+		return tree.Skip
+	}
+	switch {
+	case !r.matcher.Match(p, dir).Ignored:
+		return tree.Keep
+	case dir && r.matcher.CanSkipDir(p):
+		return tree.Prune
+	default:
+		return tree.Skip
+	}
+}
+
+// visible reports whether sync sees the entry e at p.
+func (r *rules) visible(p string, e tree.Entry) bool {
+	return r.judge(p, e.Type == syncproto.EntryDir) == tree.Keep
+}
+
+// unwatched reports whether a watcher need not report p. Files that the rules
+// were read from are reported although they are no entries.
+func (r *rules) unwatched(p string, dir bool) bool {
+	verdict := r.judge(p, dir)
+	if dir {
+		return verdict == tree.Prune
+	}
+	return verdict != tree.Keep && !r.sources[p]
+}
+
+// deletable reports whether p may go with the folder that holds it.
+func (r *rules) deletable(p string, dir bool) bool {
+	for _, x := range r.exclude {
+		if tree.Under(x, p) || tree.Under(p, x) {
+			return false
+		}
+	}
+	res := r.matcher.Match(p, dir)
+	return res.Ignored && res.Deletable && (!dir || r.matcher.CanSkipDir(p))
+}

@@ -1,0 +1,222 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
+)
+
+// ErrStopped means that sync has stopped and cannot do what was asked before
+// the reason, which the error's text names, has passed.
+var ErrStopped = errors.New("sync has stopped")
+
+// errSessionEnded means that a session ended while somebody waited for it.
+var errSessionEnded = errors.New("the sync session ended")
+
+// Leader is the laptop's end of one root. It outlives its connections: Run
+// serves one, and may be called again when that is lost.
+type Leader struct {
+	r    *replica
+	base *tree.Base // used by the session in progress
+
+	turn chan struct{} // held by Run
+
+	mu       sync.Mutex
+	session  *leading
+	arrival  chan struct{} // closed when a session begins
+	status   Status
+	copies   map[string]bool // conflict copies that were made
+	released bool            // the next plan may delete what it wants
+}
+
+// NewLeader returns the laptop's end for cfg.Root. The root is not read before
+// Prepare or Run.
+func NewLeader(cfg Config) (*Leader, error) {
+	r, err := newReplica(cfg, false)
+	if err != nil {
+		return nil, err
+	}
+	base, err := tree.OpenBase(cfg.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	return &Leader{
+		r: r, base: base,
+		turn:    make(chan struct{}, 1),
+		arrival: make(chan struct{}),
+		status:  Status{State: Waiting},
+		copies:  map[string]bool{},
+	}, nil
+}
+
+// Prepare scans the root, so that a Run soon after it finds the index ready.
+// It is worth calling while the connection is still on its way.
+func (l *Leader) Prepare(ctx context.Context) error {
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := l.r.open(nil); err != nil {
+		return err
+	}
+	defer l.r.close()
+	return l.r.firstScan(ctx)
+}
+
+// Run syncs with the follower of remoteRoot at the other end of conn until ctx
+// or the connection ends, and closes conn. A *syncproto.VersionError and a
+// *StopError will not pass by trying again; other errors may.
+func (l *Leader) Run(ctx context.Context, conn io.ReadWriteCloser, remoteRoot string) error {
+	defer func() { _ = conn.Close() }()
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	link, err := newLink(conn)
+	if err != nil {
+		return err
+	}
+	defer link.close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	if _, err := link.conn.Hello(syncproto.SideLaptop, build(l.r.cfg.Build)); err != nil {
+		return cause(ctx, err)
+	}
+	s := newLeading(l, link)
+	err = s.run(ctx, remoteRoot)
+	l.setState(Waiting, "")
+	return cause(ctx, err)
+}
+
+// cause prefers the reason for which ctx ended to the error that followed.
+func cause(ctx context.Context, err error) error {
+	if c := context.Cause(ctx); c != nil {
+		return c
+	}
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("the pod closed the sync session: %w", io.ErrUnexpectedEOF)
+	}
+	return err
+}
+
+// Flush waits until everything that was saved on the laptop before the call is
+// applied in the pod, events included that the system has not delivered yet.
+// Where there is no session it waits for one. The error wraps ErrStopped when
+// sync has stopped or a path cannot be applied.
+func (l *Leader) Flush(ctx context.Context) error {
+	return l.during(ctx, (*leading).flush)
+}
+
+// Settle waits until everything that was written in the pod before the call is
+// applied on the laptop too, and the other way round. Its errors are those of
+// Flush.
+func (l *Leader) Settle(ctx context.Context) error {
+	return l.during(ctx, (*leading).settle)
+}
+
+// during runs f with a session, and again with the next if that one ends.
+func (l *Leader) during(ctx context.Context, f func(*leading, context.Context) error) error {
+	for {
+		l.mu.Lock()
+		s, next := l.session, l.arrival
+		l.mu.Unlock()
+		if s != nil {
+			if err := f(s, ctx); !errors.Is(err, errSessionEnded) {
+				return err
+			}
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// Resume lets a batch pass that was stopped because it deletes too much.
+func (l *Leader) Resume() {
+	l.mu.Lock()
+	l.released = true
+	s := l.session
+	l.mu.Unlock()
+	if s != nil {
+		s.wake()
+	}
+}
+
+// Status returns the present state.
+func (l *Leader) Status() Status {
+	l.mu.Lock()
+	s := l.status
+	s.Conflicts = make([]string, 0, len(l.copies))
+	for p := range l.copies {
+		s.Conflicts = append(s.Conflicts, p)
+	}
+	s.Held = slices.Clone(s.Held)
+	l.mu.Unlock()
+	slices.Sort(s.Conflicts)
+	s.Files, s.Bytes = l.r.index.Files()
+	return s
+}
+
+// Close releases the state folder. Run must have returned.
+func (l *Leader) Close() error {
+	return errors.Join(l.base.Close(), l.r.trash.Close())
+}
+
+// attach makes s the session that Flush and Resume speak to; nil for none.
+func (l *Leader) attach(s *leading) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.session = s
+	if s != nil {
+		close(l.arrival)
+		l.arrival = make(chan struct{})
+	}
+}
+
+// release takes the permission that Resume gave.
+func (l *Leader) release() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	was := l.released
+	l.released = false
+	return was
+}
+
+// setState publishes a state and tells about a change of it.
+func (l *Leader) setState(s State, reason string) {
+	l.mu.Lock()
+	same := l.status.State == s && l.status.Reason == reason
+	l.status.State, l.status.Reason = s, reason
+	l.mu.Unlock()
+	if !same {
+		l.r.cfg.emit(stateEvent(s, reason))
+	}
+}
+
+// conflict tells about a conflict.
+func (l *Leader) conflict(path, beside string) {
+	l.r.cfg.emit(Event{Kind: Conflict, Path: path, Detail: beside})
+}
+
+// noteCopy keeps the list of conflict copies up to date with p.
+func (l *Leader) noteCopy(p string, exists bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if exists {
+		l.copies[p] = true
+	} else {
+		delete(l.copies, p)
+	}
+}

@@ -1,0 +1,321 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/merge"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/stage"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
+	"golang.org/x/sync/errgroup"
+)
+
+// leading is one session of a leader. Everything that decides happens in the
+// goroutine of loop; the others bring it events and carry out its plans.
+type leading struct {
+	// config
+	leader *Leader
+	r      *replica
+	l      *link
+	o      *observer
+	out    *outbox
+	// state
+	events chan event
+	local  *queue        // plans for the laptop
+	done   chan struct{} // closed when the loop has ended
+	rec    *reconciler   // of the loop
+	late   event         // what the last batch on the laptop came to
+}
+
+// event is something that the loop must know.
+type event func(*reconciler) error
+
+func newLeading(leader *Leader, l *link) *leading {
+	s := &leading{
+		leader: leader, r: leader.r, l: l,
+		o: newObserver(leader.r), out: newOutbox(leader.r, l),
+		events: make(chan event, 64),
+		local:  newQueue(),
+		done:   make(chan struct{}),
+	}
+	s.rec = newReconciler(s)
+	s.o.changed = func(paths []string) { s.post(func(rc *reconciler) error { rc.touch(paths...); return nil }) }
+	s.o.stopped = func(reason string) { s.post(func(rc *reconciler) error { rc.localStop = reason; return nil }) }
+	s.o.reload = s.reload
+	s.out.fail = func(c *merge.Change, why string) {
+		res := syncproto.Result{Code: syncproto.CodeContent, Text: why, Entry: c.Expect}
+		s.post(func(rc *reconciler) error { return rc.finish(merge.Pod, *c, res) })
+	}
+	return s
+}
+
+// post hands an event to the loop; it gives up when the session has ended.
+func (s *leading) post(e event) {
+	select {
+	case s.events <- e:
+	case <-s.done:
+	}
+}
+
+// wake makes the loop try again what it has stopped.
+func (s *leading) wake() { s.post(func(*reconciler) error { return nil }) }
+
+// run opens the session and syncs until ctx or the connection ends.
+func (s *leading) run(ctx context.Context, remoteRoot string) error {
+	s.leader.setState(Scanning, "")
+	if err := s.r.open(nil); err != nil {
+		return refuse(s.l, syncproto.StopFailed, err)
+	}
+	defer s.r.close()
+	lines, err := s.r.rules.Load().lines()
+	if err != nil {
+		return refuse(s.l, syncproto.StopFailed, err)
+	}
+	if err := s.dropIgnored(); err != nil {
+		return err
+	}
+	open := &syncproto.Open{Root: remoteRoot, Ignore: lines}
+	if s.leader.base.Met() {
+		open.Base = s.leader.base.Tree().Digest()
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	stop := context.AfterFunc(ctx, func() { _ = s.l.conn.Close() })
+	defer stop()
+	g.Go(func() error { return s.l.read(ctx, s.receive) })
+	g.Go(func() error {
+		// Both ends scan at the same time.
+		if err := s.l.conn.Write(open); err != nil {
+			return err
+		}
+		if err := s.r.firstScan(ctx); err != nil {
+			return refuse(s.l, syncproto.StopFailed, err)
+		}
+		s.post(func(rc *reconciler) error { rc.scanned = true; rc.touchAll(); return nil })
+		return s.o.run(ctx)
+	})
+	g.Go(func() error { return (&supplier{r: s.r, l: s.l}).run(ctx) })
+	g.Go(func() error { return s.out.run(ctx) })
+	g.Go(func() error { return s.apply(ctx) })
+	g.Go(func() error {
+		defer close(s.done)
+		return s.loop(ctx)
+	})
+	s.leader.attach(s)
+	err = g.Wait()
+	s.leader.attach(nil)
+	s.epilogue()
+	return errors.Join(err, s.r.save())
+}
+
+// epilogue takes note of what was applied and acked before the session ended
+// but did not reach the loop any more, so that the next one does not take it
+// for a conflict. What else the events ask for is void, and so are its errors.
+func (s *leading) epilogue() {
+	for len(s.events) > 0 {
+		_ = (<-s.events)(s.rec)
+	}
+	if s.late != nil {
+		_ = s.late(s.rec)
+	}
+}
+
+// dropIgnored forgets what is agreed about paths that are ignored by now, so
+// that they come back as new ones should they be included again.
+func (s *leading) dropIgnored() error {
+	ru := s.r.rules.Load()
+	var items []syncproto.Item
+	for p, e := range s.leader.base.Tree() {
+		if !ru.visible(p, e) {
+			items = append(items, syncproto.Item{Path: p})
+		}
+	}
+	return s.leader.base.Agree(items)
+}
+
+// receive takes a message from the reader.
+func (s *leading) receive(m syncproto.Message) error {
+	switch m := m.(type) {
+	case *syncproto.Opened:
+		s.post(func(rc *reconciler) error { return rc.opened(m) })
+	case *syncproto.Report:
+		s.post(func(rc *reconciler) error { return rc.report(m) })
+	case *syncproto.Ack:
+		changes, err := s.out.acked(m.Batch, len(m.Results))
+		if err != nil {
+			return err
+		}
+		s.post(func(rc *reconciler) error { return rc.acked(changes, m.Results) })
+	case *syncproto.Flushed:
+		s.post(func(rc *reconciler) error { rc.flushed(m.ID); return nil })
+	case *syncproto.Notice:
+		s.notice(m)
+	default:
+		return fmt.Errorf("%w: message type %d is not for a leader", ErrProtocol, m.Type())
+	}
+	return nil
+}
+
+func (s *leading) notice(m *syncproto.Notice) {
+	switch m.Kind {
+	case syncproto.NoticeSkipped:
+		s.r.cfg.emit(Event{Kind: Skipped, Path: m.Path, Detail: m.Text})
+	case syncproto.NoticeStopped:
+		s.post(func(rc *reconciler) error { rc.podStop = "in the pod, " + m.Text; return nil })
+	case syncproto.NoticeResumed:
+		s.post(func(rc *reconciler) error { rc.podStop = ""; return nil })
+	default:
+		s.r.cfg.emit(Event{Kind: Warning, Path: m.Path, Detail: m.Text})
+	}
+}
+
+// apply carries out the plans for the laptop, some changes at a time.
+func (s *leading) apply(ctx context.Context) error {
+	for {
+		plan, err := s.local.pop(ctx)
+		if err != nil {
+			return err
+		}
+		for changes := range slices.Chunk(plan, batchChanges) {
+			if err := s.applySome(ctx, changes); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (s *leading) applySome(ctx context.Context, changes []merge.Change) error {
+	bare := make([]syncproto.Change, len(changes))
+	for i := range changes {
+		bare[i] = changes[i].Change
+	}
+	results := s.r.apply(ctx, bare, func(c *syncproto.Change) stage.Source { return s.l.fetch(c) })
+	finish := func(rc *reconciler) error {
+		for i := range results {
+			if err := rc.finish(merge.Laptop, changes[i], results[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	select {
+	case s.events <- finish:
+	case <-s.done:
+		s.late = finish
+	}
+	return ctx.Err()
+}
+
+// loop handles events, and reconciles when none waits.
+func (s *leading) loop(ctx context.Context) error {
+	rc := s.rec
+	for {
+		var err error
+		select {
+		case e := <-s.events:
+			err = e(rc)
+		case <-rc.retry():
+			rc.unhold()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if err == nil && len(s.events) == 0 {
+			err = rc.reconcile()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// reload reads the ignore file again. It runs in the observer's goroutine.
+func (s *leading) reload(ctx context.Context) error {
+	ru, err := loadRules(s.r.now.Load().root, s.r.cfg)
+	if err != nil {
+		s.r.cfg.emit(Event{Kind: Warning, Path: syncproto.IgnoreFile, Detail: err.Error() + "; the patterns before stay"})
+		return nil
+	}
+	lines, err := ru.lines()
+	if err != nil {
+		s.r.cfg.emit(Event{Kind: Warning, Path: syncproto.IgnoreFile, Detail: err.Error()})
+		return nil
+	}
+	if before, err := s.r.rules.Load().lines(); err == nil && before == lines {
+		return nil
+	}
+	// The loop must not merge with one side's view old and the other's new.
+	paused := make(chan struct{})
+	s.post(func(rc *reconciler) error {
+		rc.awaitFull, rc.scanned = true, false
+		close(paused)
+		return nil
+	})
+	select {
+	case <-paused:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if err := s.r.setRules(ctx, ru); err != nil {
+		return err
+	}
+	s.post(func(rc *reconciler) error {
+		rc.scanned = true
+		if err := s.dropIgnored(); err != nil {
+			return err
+		}
+		rc.touchAll()
+		return s.l.conn.Write(&syncproto.Ignore{Lines: lines})
+	})
+	return nil
+}
+
+// flush implements Leader.Flush for this session.
+func (s *leading) flush(ctx context.Context) error { return s.await(ctx, false) }
+
+// settle implements Leader.Settle for this session.
+func (s *leading) settle(ctx context.Context) error { return s.await(ctx, true) }
+
+// await waits until all that happened before it on the laptop, and in the pod
+// too if both is set, is applied on the other side.
+func (s *leading) await(ctx context.Context, both bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case <-s.done:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	defer func() { cancel(); <-ended }()
+	err := s.awaitAll(ctx, both)
+	select {
+	case <-s.done:
+		if err != nil && !errors.Is(err, ErrStopped) {
+			return errSessionEnded
+		}
+	default:
+	}
+	return err
+}
+
+func (s *leading) awaitAll(ctx context.Context, both bool) error {
+	if err := s.o.catchUp(ctx); err != nil {
+		return err
+	}
+	w := &waiter{both: both, done: make(chan error, 1)}
+	s.post(func(rc *reconciler) error { return rc.wait(w) })
+	select {
+	case err := <-w.done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// base returns what both sides agreed on at p.
+func (s *leading) base(p string) tree.Entry { return s.leader.base.Tree()[p] }

@@ -1,0 +1,330 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/watch"
+	"golang.org/x/sync/errgroup"
+)
+
+// Intervals of work that no event drives.
+const (
+	pollUnwatched = 2 * time.Second  // scans where watching is not possible
+	pollLossy     = time.Minute      // scans where events may get lost
+	pollRoot      = time.Second      // looks whether a root that is gone is back
+	saveInterval  = 30 * time.Second // saves of a changed index
+	busyRetry     = 50 * time.Millisecond
+)
+
+// observer follows what happens in a root and keeps the index up to date. All
+// of it happens in the goroutine of run.
+type observer struct {
+	// config
+	r       *replica
+	changed func(paths []string)            // these entries changed
+	reload  func(ctx context.Context) error // a file of the rules changed; nil for none
+	stopped func(reason string)             // the root is gone; "" when it is back
+	// state
+	tasks chan task
+	busy  map[string]bool // paths to look at once more
+	dirty bool            // the index changed since it was saved
+}
+
+// task is something to do in the goroutine of run.
+type task struct {
+	run  func(context.Context) error
+	done chan error // holds one
+}
+
+func newObserver(r *replica) *observer {
+	return &observer{r: r, tasks: make(chan task), busy: map[string]bool{}}
+}
+
+// run observes until ctx ends.
+func (o *observer) run(ctx context.Context) error {
+	save := time.NewTicker(saveInterval)
+	defer save.Stop()
+	for {
+		w := o.r.now.Load().watcher
+		var batches <-chan watch.Batch
+		poll := pollUnwatched
+		if w != nil {
+			batches, poll = w.Batches(), 0
+			if w.Lossy() {
+				poll = pollLossy
+			}
+		}
+		var err error
+		select {
+		case b, ok := <-batches:
+			if ok {
+				err = o.batch(ctx, b)
+			} else {
+				err = o.ended(ctx, w)
+			}
+		case t := <-o.tasks:
+			err = t.run(ctx)
+			t.done <- err
+		case <-after(poll, poll > 0):
+			err = o.rescan(ctx)
+		case <-after(busyRetry, len(o.busy) > 0):
+			err = o.again(ctx)
+		case <-save.C:
+			if o.dirty {
+				o.dirty = false
+				err = o.r.save()
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if errors.Is(err, errRootGone) {
+			err = o.awaitRoot(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func after(d time.Duration, on bool) <-chan time.Time {
+	if !on {
+		return nil
+	}
+	return time.After(d)
+}
+
+// do runs a function in the goroutine of run, after what was received before.
+// Where there is no root the error wraps ErrStopped.
+func (o *observer) do(ctx context.Context, run func(context.Context) error) error {
+	t := task{run: run, done: make(chan error, 1)}
+	select {
+	case o.tasks <- t:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	select {
+	case err := <-t.done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// catchUp returns when everything that happened in the root before the call is
+// in the index and was passed to changed.
+func (o *observer) catchUp(ctx context.Context) error {
+	for {
+		opened := o.r.now.Load()
+		if opened == nil || opened.watcher == nil {
+			return o.do(ctx, o.rescan)
+		}
+		err := opened.watcher.Sync(ctx)
+		if err == nil {
+			return o.do(ctx, o.again)
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if !errors.Is(err, watch.ErrClosed) {
+			return o.do(ctx, o.rescan)
+		}
+		// The watcher was replaced, or the root is gone: see what came of it.
+		if err := o.do(ctx, func(context.Context) error { return nil }); err != nil {
+			return err
+		}
+	}
+}
+
+// again looks once more at files that were being written.
+func (o *observer) again(ctx context.Context) error {
+	if len(o.busy) == 0 {
+		return nil
+	}
+	paths := make([]string, 0, len(o.busy))
+	for p := range o.busy {
+		paths = append(paths, p)
+	}
+	clear(o.busy)
+	return o.batch(ctx, watch.Batch{Paths: paths})
+}
+
+func (o *observer) rescan(ctx context.Context) error { return o.batch(ctx, watch.Batch{Rescan: true}) }
+
+// batch brings the index up to date with a batch of events.
+func (o *observer) batch(ctx context.Context, b watch.Batch) error {
+	if o.reload != nil && o.touchesRules(b) {
+		if err := o.reload(ctx); err != nil {
+			return err
+		}
+	}
+	changed, err := o.look(ctx, b)
+	if len(changed) > 0 {
+		o.dirty = true
+		o.changed(changed)
+	}
+	return err
+}
+
+func (o *observer) touchesRules(b watch.Batch) bool {
+	if b.Rescan {
+		return true
+	}
+	for _, p := range b.Paths {
+		if o.r.rules.Load().sources[p] {
+			return true
+		}
+	}
+	return false
+}
+
+// look looks at the paths of a batch.
+func (o *observer) look(ctx context.Context, b watch.Batch) ([]string, error) {
+	for _, p := range b.Paths {
+		b.Rescan = b.Rescan || p == "" || p == "."
+	}
+	if b.Rescan {
+		if !o.r.attached() {
+			return nil, errRootGone
+		}
+		return o.r.scan(ctx, tree.Options{})
+	}
+	var (
+		g       errgroup.Group
+		mu      sync.Mutex
+		changed []string
+		gone    = map[string]bool{} // folders that are folders no more
+	)
+	g.SetLimit(poolSize())
+	for _, p := range b.Paths {
+		g.Go(func() error {
+			was := o.r.index.Get(p).Type == syncproto.EntryDir
+			found, busy, err := o.r.look(ctx, p)
+			mu.Lock()
+			defer mu.Unlock()
+			changed = append(changed, found...)
+			if busy {
+				o.busy[p] = true
+			}
+			if was && o.r.index.Get(p).Type != syncproto.EntryDir {
+				gone[p] = true
+			}
+			return err
+		})
+	}
+	err := g.Wait()
+	if len(gone) > 0 {
+		for _, p := range o.r.index.Below(gone) {
+			if found, _, _ := o.r.look(ctx, p); len(found) > 0 {
+				changed = append(changed, found...)
+			}
+		}
+	}
+	return changed, err
+}
+
+// look brings the index up to date with p and, if it is a folder, with what is
+// below it. busy means that the file is being written. Trouble with a single
+// path is reported and keeps what was known.
+func (r *replica) look(ctx context.Context, p string) (changed []string, busy bool, err error) {
+	o := r.now.Load()
+	ru := r.rules.Load()
+	info, err := o.root.Lstat(p)
+	dir := err == nil && info.IsDir()
+	verdict := ru.judge(p, dir || r.index.Get(p).Type == syncproto.EntryDir)
+	if verdict == tree.Keep && syncproto.VerifyPath(p) == nil {
+		differs, err := r.index.Look(o.root, p, r.skipped)
+		switch {
+		case errors.Is(err, tree.ErrBusy):
+			return nil, true, nil
+		case err != nil:
+			r.skipped(p, err.Error())
+		case differs:
+			changed = append(changed, p)
+		}
+	}
+	if !dir || verdict == tree.Prune {
+		return changed, false, nil
+	}
+	below, err := r.index.Scan(ctx, o.root, p, tree.Options{Filter: ru.judge, Skipped: r.skipped})
+	if err != nil && ctx.Err() == nil {
+		r.skipped(p, err.Error())
+		err = nil
+	}
+	return append(changed, below...), false, err
+}
+
+// ended deals with a watcher that has ended.
+func (o *observer) ended(ctx context.Context, w *watch.Watcher) error {
+	now := o.r.now.Load()
+	if now.watcher != w {
+		return nil // it was replaced
+	}
+	err := w.Err()
+	_ = w.Close()
+	if errors.Is(err, watch.ErrRootGone) || !o.r.attached() {
+		return errRootGone
+	}
+	next := *now
+	next.watcher = nil
+	o.r.now.Store(&next)
+	if err != nil {
+		o.r.cfg.emit(Event{Kind: Warning, Detail: "watching for changes ended, the tree is scanned now and then: " + err.Error()})
+	}
+	return o.rescan(ctx)
+}
+
+// awaitRoot waits until there is a root again and starts over with it. What is
+// gone from it then counts as deleted, which is for the guard to judge.
+func (o *observer) awaitRoot(ctx context.Context) error {
+	reason := "the folder " + o.r.cfg.Root + " is gone"
+	o.stopped(reason)
+	for {
+		if info, err := os.Stat(o.r.cfg.Root); err == nil && info.IsDir() {
+			old := o.r.now.Load()
+			if err := o.r.open(o.r.rules.Load()); err == nil {
+				if old.watcher != nil {
+					_ = old.watcher.Close()
+				}
+				_ = old.root.Close()
+				break
+			}
+		}
+		select {
+		case <-time.After(pollRoot):
+		case t := <-o.tasks:
+			t.done <- fmt.Errorf("%w: %s", ErrStopped, reason)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	err := o.rescan(ctx)
+	if err == nil {
+		o.stopped("")
+	}
+	return err
+}
+
+// setRules makes ru the rules: a new watcher sees what the old one left out,
+// and a scan finds it.
+func (r *replica) setRules(ctx context.Context, ru *rules) error {
+	r.rules.Store(ru)
+	old := r.now.Load()
+	next := *old
+	var err error
+	if next.watcher, err = r.watch(); err != nil {
+		return err
+	}
+	r.now.Store(&next)
+	if old.watcher != nil {
+		_ = old.watcher.Close()
+	}
+	_, err = r.scan(ctx, tree.Options{})
+	return err
+}

@@ -1,0 +1,306 @@
+package engine
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/merge"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
+)
+
+// reconciler is the leader's mind during one session. Only the session's loop
+// uses it.
+type reconciler struct {
+	s      *leading
+	remote tree.Tree       // what the follower has, as far as it said
+	dirty  map[string]bool // paths to merge
+	flight *flight         // changes on their way
+	held   map[string]hold // paths that must wait before they are tried again
+	stops
+	guards     [2]guard // by side
+	waiters    []*waiter
+	generation uint64
+	flushes    uint64 // flush messages sent
+	noModes    bool   // the pod's file system keeps no permission bits
+}
+
+// stops are the reasons for which no merge may run.
+type stops struct {
+	scanned   bool   // the laptop's tree is known
+	awaitFull bool   // a full report must come
+	receiving bool   // and has begun
+	localStop string // the laptop's root is gone
+	podStop   string // the pod's root is gone
+	guardStop string // too much would be deleted
+}
+
+func newReconciler(s *leading) *reconciler {
+	return &reconciler{
+		s: s, remote: tree.Tree{}, dirty: map[string]bool{}, flight: newFlight(),
+		held: map[string]hold{}, stops: stops{awaitFull: true},
+	}
+}
+
+// touch notes that paths changed on either side.
+func (rc *reconciler) touch(paths ...string) {
+	for _, p := range paths {
+		rc.dirty[p] = true
+		delete(rc.held, p)
+		rc.noteCopy(p)
+	}
+}
+
+func (rc *reconciler) noteCopy(p string) {
+	if merge.IsCopy(p) {
+		rc.s.leader.noteCopy(p, rc.s.r.entry(p).Exists())
+	}
+}
+
+// touchAll notes that everything may have changed.
+func (rc *reconciler) touchAll() {
+	for p := range rc.remote {
+		rc.dirty[p] = true
+	}
+	for p := range rc.s.r.index.Tree() {
+		rc.dirty[p] = true
+	}
+	for p := range rc.s.leader.base.Tree() {
+		rc.dirty[p] = true
+	}
+	for p := range rc.dirty {
+		rc.noteCopy(p)
+	}
+	clear(rc.held)
+}
+
+// opened takes the follower's answer to the open message.
+func (rc *reconciler) opened(m *syncproto.Opened) error {
+	base := rc.s.leader.base
+	rc.noModes = m.NoModes
+	if m.Same {
+		rc.remote = filtered(base.Tree(), rc.s.r.rules.Load())
+	}
+	if base.ID() != m.Tree {
+		if err := base.Reset(m.Tree); err != nil {
+			return err
+		}
+	}
+	if m.Same {
+		rc.awaitFull = false
+		rc.touchAll()
+	}
+	return nil
+}
+
+// report takes what the follower reports.
+func (rc *reconciler) report(m *syncproto.Report) error {
+	if m.Full {
+		rc.remote = tree.Tree{}
+		rc.awaitFull, rc.receiving = true, true
+	}
+	ru := rc.s.r.rules.Load()
+	for _, it := range m.Items {
+		if it.Entry.Exists() && !ru.visible(it.Path, it.Entry) {
+			continue
+		}
+		if !rc.remote[it.Path].Same(it.Entry) {
+			rc.touch(it.Path)
+		}
+		rc.remote.Set(it.Path, it.Entry)
+	}
+	if len(rc.remote) > syncproto.MaxEntries {
+		return fmt.Errorf("%w: more than %d entries", ErrProtocol, syncproto.MaxEntries)
+	}
+	if rc.receiving && !m.More {
+		rc.awaitFull, rc.receiving = false, false
+		rc.touchAll()
+	}
+	return nil
+}
+
+// reconcile merges what is dirty and sets the outcome in motion.
+func (rc *reconciler) reconcile() error {
+	if rc.scanned && !rc.awaitFull && rc.localStop == "" && rc.podStop == "" {
+		if err := rc.merge(); err != nil {
+			return err
+		}
+	}
+	rc.publish()
+	rc.answer()
+	return nil
+}
+
+func (rc *reconciler) merge() error {
+	var paths []string
+	for p := range rc.dirty {
+		if !rc.flight.blocks(p) {
+			paths = append(paths, p)
+		}
+	}
+	base := rc.s.leader.base
+	if len(paths) > 0 {
+		now := time.Now()
+		plan := merge.Reconcile(merge.Input{
+			Base: rc.s.base, Laptop: rc.s.r.entry, Pod: func(p string) tree.Entry { return rc.remote[p] },
+			Paths: paths, First: !base.Met(), Now: now,
+			NoLaptopModes: !tree.TracksModes, NoPodModes: rc.noModes,
+		})
+		if !rc.admit(&plan, now) {
+			return nil
+		}
+		for _, p := range paths {
+			delete(rc.dirty, p)
+		}
+		if err := base.Agree(plan.Agreed); err != nil {
+			return err
+		}
+		rc.start(&plan)
+		for _, p := range paths {
+			if rc.flight.paths[p] == 0 {
+				delete(rc.held, p) // nothing is left to do there
+			}
+		}
+	}
+	if !base.Met() && len(rc.dirty) == 0 && rc.flight.size() == 0 {
+		return base.SetMet()
+	}
+	return nil
+}
+
+// admit applies the guards to a plan.
+func (rc *reconciler) admit(plan *merge.Plan, now time.Time) bool {
+	deletes := func(list []merge.Change) bool {
+		return slices.ContainsFunc(list, func(c merge.Change) bool { return c.Op == syncproto.OpDelete })
+	}
+	if !deletes(plan.Pod) && !deletes(plan.Laptop) {
+		rc.guardStop = ""
+		return true
+	}
+	if !rc.s.r.attached() {
+		rc.guardStop = "the folder " + rc.s.r.cfg.Root + " is gone"
+		return false
+	}
+	if rc.s.leader.release() {
+		rc.guardStop = ""
+		return true
+	}
+	before := rc.guards
+	size := rc.s.r.index.Size()
+	why := rc.guards[merge.Pod].admit(plan.Pod, len(rc.remote), now, rc.moved(plan.Pod, rc.s.r.index.FindContent))
+	if why != "" {
+		rc.guards, rc.guardStop = before, why+" in the pod"
+		return false
+	}
+	why = rc.guards[merge.Laptop].admit(plan.Laptop, size, now, rc.moved(plan.Laptop, rc.findRemote))
+	if why != "" {
+		rc.guards, rc.guardStop = before, why+" on the laptop"
+		return false
+	}
+	rc.guardStop = ""
+	return true
+}
+
+// moved returns a function that tells whether a content that changes delete
+// still exists on the side that deleted it.
+func (rc *reconciler) moved(changes []merge.Change, find func(map[syncproto.Digest]bool) map[syncproto.Digest]string) func(syncproto.Digest) bool {
+	want := map[syncproto.Digest]bool{}
+	deletes := 0
+	for i := range changes {
+		if changes[i].Op == syncproto.OpDelete {
+			want[changes[i].Expect.Digest] = true
+			deletes++
+		}
+	}
+	if deletes < guardFloor {
+		return func(syncproto.Digest) bool { return false }
+	}
+	found := find(want)
+	return func(d syncproto.Digest) bool { return found[d] != "" }
+}
+
+// findRemote is Index.FindContent for the follower's tree.
+func (rc *reconciler) findRemote(want map[syncproto.Digest]bool) map[syncproto.Digest]string {
+	found := map[syncproto.Digest]string{}
+	for p, e := range rc.remote {
+		if e.Type == syncproto.EntryFile && want[e.Digest] {
+			found[e.Digest] = p
+		}
+	}
+	return found
+}
+
+// start sets a plan in motion.
+func (rc *reconciler) start(plan *merge.Plan) {
+	for _, c := range plan.Conflicts {
+		rc.s.leader.conflict(c.Path, c.Copy)
+	}
+	rc.copyWherePossible(plan.Pod, rc.findRemote)
+	rc.copyWherePossible(plan.Laptop, rc.s.r.index.FindContent)
+	rc.flight.add(merge.Pod, plan.Pod)
+	rc.flight.add(merge.Laptop, plan.Laptop)
+	if len(plan.Pod) > 0 {
+		rc.generation++
+		rc.s.out.push(plan.Pod, rc.generation)
+	}
+	if len(plan.Laptop) > 0 {
+		rc.s.local.push(plan.Laptop)
+	}
+}
+
+// copyWherePossible lets a side copy content that it has under another path,
+// as after a rename. Content that a change brings with it anyway is worth
+// looking for only among many.
+func (rc *reconciler) copyWherePossible(changes []merge.Change, find func(map[syncproto.Digest]bool) map[syncproto.Digest]string) {
+	const worth = 64 << 10
+	want := map[syncproto.Digest]bool{}
+	var bytes int64
+	for i := range changes {
+		c := &changes[i]
+		if c.Op == syncproto.OpPut && c.From == "" && rc.held[c.Path].code != syncproto.CodeContent {
+			want[c.Entry.Digest] = true
+			bytes += c.Entry.Size
+		}
+	}
+	if bytes < worth {
+		return
+	}
+	found := find(want)
+	for i := range changes {
+		c := &changes[i]
+		if from := found[c.Entry.Digest]; c.Op == syncproto.OpPut && c.From == "" && want[c.Entry.Digest] && from != c.Path {
+			c.From = from
+		}
+	}
+}
+
+// reason returns why sync has stopped, "" if it has not.
+func (rc *reconciler) reason() string {
+	return cmp.Or(rc.localStop, rc.podStop, rc.guardStop, rc.diskStop())
+}
+
+// publish brings the leader's status up to date.
+func (rc *reconciler) publish() {
+	l := rc.s.leader
+	state, reason := Converged, rc.reason()
+	switch {
+	case reason != "":
+		state = Stopped
+	case !rc.scanned || rc.awaitFull:
+		state = Scanning
+	case len(rc.dirty) > 0 || rc.flight.size() > 0:
+		state = Syncing
+	}
+	held := rc.heldTexts()
+	l.mu.Lock()
+	l.status.PendingFiles, l.status.PendingBytes, l.status.Current = rc.flight.pending()
+	l.status.PendingFiles += len(rc.dirty)
+	l.status.Held = held
+	if rc.flight.sides[merge.Pod] == 0 && len(rc.dirty) == 0 {
+		l.status.Generation = rc.generation
+	}
+	l.mu.Unlock()
+	l.setState(state, reason)
+}

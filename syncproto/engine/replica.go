@@ -1,0 +1,214 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/stage"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/watch"
+)
+
+// replica is what both ends do with their own root.
+type replica struct {
+	// config
+	cfg   Config
+	probe bool // find out whether the file system keeps permission bits
+	// state
+	index *tree.Index
+	trash *stage.Trash
+	rules atomic.Pointer[rules]
+	now   atomic.Pointer[opened] // nil while no root is open
+
+	mu sync.Mutex
+	id tree.Identity
+}
+
+// opened is a root in use.
+type opened struct {
+	root    *os.Root
+	stage   *stage.Stage
+	modes   bool
+	watcher *watch.Watcher // nil where watching is not possible
+}
+
+// errRootGone means that the root is missing, or is not the one it was.
+var errRootGone = errors.New("the root is gone")
+
+// newReplica loads what an earlier process knew. The root is not touched.
+func newReplica(cfg Config, probe bool) (*replica, error) {
+	if err := cfg.prepare(); err != nil {
+		return nil, err
+	}
+	trash, err := stage.OpenTrash(filepath.Join(cfg.StateDir, "trash"), stage.DefaultTrashAge, stage.DefaultTrashBytes)
+	if err != nil {
+		return nil, err
+	}
+	r := &replica{cfg: cfg, probe: probe, trash: trash}
+	r.index, r.id = tree.LoadIndex(cfg.StateDir)
+	return r, nil
+}
+
+// open opens the root, judged by ru; nil loads the rules from the root.
+func (r *replica) open(ru *rules) (err error) {
+	root, err := os.OpenRoot(r.cfg.Root)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errRootGone, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = root.Close()
+		}
+	}()
+	if ru == nil {
+		if ru, err = loadRules(root, r.cfg); err != nil {
+			return err
+		}
+	}
+	r.rules.Store(ru)
+	o := &opened{root: root, modes: tree.TracksModes}
+	if r.probe && o.modes {
+		if keeps, err := stage.KeepsModes(root); err == nil {
+			o.modes = keeps
+		}
+	}
+	o.stage = stage.New(stage.Config{
+		Root: root, Index: r.index, Trash: r.trash, Owner: r.cfg.Owner, Modes: o.modes,
+		Deletable: func(p string, dir bool) bool { return r.rules.Load().deletable(p, dir) },
+	})
+	o.watcher, err = r.watch()
+	if err != nil {
+		return err
+	}
+	r.now.Store(o)
+	return r.identify(root)
+}
+
+// watch starts a watcher. Where the system's limit is reached there is none,
+// and the user hears how to raise it.
+func (r *replica) watch() (*watch.Watcher, error) {
+	w, err := watch.New(r.cfg.Root, watch.Options{Skip: func(p string, dir bool) bool {
+		return r.rules.Load().unwatched(p, dir)
+	}})
+	var limit *watch.LimitError
+	if errors.As(err, &limit) {
+		r.cfg.emit(Event{Kind: Warning, Detail: limit.Error() + "; until then the tree is scanned now and then: " + limit.Hint()})
+		return nil, nil
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w", errRootGone, err)
+	}
+	return w, err
+}
+
+// identify gives the tree a new identity if the root is not the folder that
+// the index was made of.
+func (r *replica) identify(root *os.Root) error {
+	info, err := root.Stat(".")
+	if err != nil {
+		return fmt.Errorf("%w: %w", errRootGone, err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if inode := tree.Inode(info); r.id.ID == [16]byte{} || r.id.Inode != inode {
+		r.renewLocked()
+		r.id.Inode = inode
+	}
+	return nil
+}
+
+func (r *replica) renewLocked() {
+	_, _ = rand.Read(r.id.ID[:]) // never fails
+}
+
+// close releases the root.
+func (r *replica) close() {
+	o := r.now.Swap(nil)
+	if o == nil {
+		return
+	}
+	if o.watcher != nil {
+		_ = o.watcher.Close()
+	}
+	_ = o.root.Close()
+}
+
+// save writes the index.
+func (r *replica) save() error {
+	r.mu.Lock()
+	id := r.id
+	r.mu.Unlock()
+	return r.index.Save(r.cfg.StateDir, id)
+}
+
+// scan reads the whole root and returns the paths that changed. What the rules
+// do not let through is forgotten first, not deleted.
+func (r *replica) scan(ctx context.Context, opts tree.Options) ([]string, error) {
+	ru := r.rules.Load()
+	r.index.Drop(func(p string, e tree.Entry) bool { return !ru.visible(p, e) })
+	opts.Filter, opts.Skipped = ru.judge, r.skipped
+	changed, err := r.index.Scan(ctx, r.now.Load().root, "", opts)
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w: %w", errRootGone, err)
+	}
+	return changed, err
+}
+
+// firstScan is the scan at the start of a session. It removes what an earlier
+// process left behind, and a root that was emptied meanwhile counts as a new
+// tree, so that nothing is deleted on the other side.
+func (r *replica) firstScan(ctx context.Context) error {
+	before := r.index.Size()
+	root := r.now.Load().root
+	_, err := r.scan(ctx, tree.Options{Temp: func(p string) { _ = stage.Clean(root, p) }})
+	if err != nil {
+		return err
+	}
+	if r.index.Size() == 0 && before > 0 {
+		r.mu.Lock()
+		r.renewLocked()
+		r.mu.Unlock()
+	}
+	return r.save()
+}
+
+func (r *replica) skipped(p, why string) {
+	r.cfg.emit(Event{Kind: Skipped, Path: p, Detail: why})
+}
+
+// attached reports whether the root that is open is still the one at its path.
+func (r *replica) attached() bool {
+	o := r.now.Load()
+	if o == nil {
+		return false
+	}
+	have, err := o.root.Stat(".")
+	if err != nil {
+		return false
+	}
+	at, err := os.Stat(r.cfg.Root)
+	return err == nil && os.SameFile(have, at)
+}
+
+// poolSize is how many changes are applied at once.
+func poolSize() int { return min(runtime.GOMAXPROCS(0)+2, 8) }
+
+// entry returns what the index holds at p.
+func (r *replica) entry(p string) tree.Entry { return r.index.Get(p).Entry }
+
+// current returns items for paths as the index has them now.
+func (r *replica) current(paths []string) []syncproto.Item {
+	items := make([]syncproto.Item, len(paths))
+	for i, p := range paths {
+		items[i] = syncproto.Item{Path: p, Entry: r.entry(p)}
+	}
+	return items
+}
