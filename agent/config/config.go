@@ -1,0 +1,216 @@
+// Package config is the contract between the two binaries: the plugin renders
+// it into the pod template, the agent parses it from its command line. One type
+// does both, so that neither side can drift from the other.
+package config
+
+import (
+	_ "embed"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Names and places in the pod of a development container. The pod template
+// that plugin/workload renders and the agent both rely on them.
+const (
+	// SidecarContainer is the name of the native sidecar container.
+	SidecarContainer = "okteto-agent"
+	// SeedContainer is the name of the init container that seeds the
+	// workspace on servers without image volumes.
+	SeedContainer = "okteto-seed"
+	// ImagePath is where the agent binary is in the agent image.
+	ImagePath = "/agent"
+	// BinDir is the volume that carries the agent binary into the dev
+	// container.
+	BinDir = "/var/okteto/bin"
+	// RunDir is the volume that both containers share for the runner's
+	// socket.
+	RunDir = "/var/okteto/run"
+	// StateDir is the sidecar's own volume: host key, authorized keys that
+	// were added later, sync index, trash.
+	StateDir = "/var/okteto/state"
+	// ImageDir is where the sidecar sees the dev image's own files, read
+	// only, to seed the workspace from them.
+	ImageDir = "/var/okteto/image"
+	// DefaultPort is the port of the SSH server on the pod's loopback.
+	DefaultPort = 2222
+
+	// SubsystemSync is the SSH subsystem that speaks syncproto.
+	SubsystemSync = "sync"
+	// SubsystemStatus is the SSH subsystem that writes a Status as one JSON
+	// line at once and again at each change.
+	SubsystemStatus = "status"
+	// SubsystemSFTP is the SFTP subsystem, served inside the dev container.
+	SubsystemSFTP = "sftp"
+	// PingRequest is a global SSH request that the agent answers with
+	// success.
+	PingRequest = "dev.okteto.com/ping"
+)
+
+//go:embed VERSION
+var version string
+
+// Version returns the version of the product, without a leading v. Both
+// binaries and the tag of the agent image carry it.
+func Version() string { return strings.TrimSpace(version) }
+
+// Root is one sync target in the pod.
+type Root struct {
+	// Path is the absolute, clean path of the root in the dev container and
+	// in the sidecar.
+	Path string
+}
+
+// Sidecar configures the agent's sidecar role.
+type Sidecar struct {
+	// Port is the port of the SSH server on 127.0.0.1; 0 means DefaultPort.
+	Port int
+	// AuthorizedKeys are the public keys that may log in, each one line of
+	// OpenSSH's authorized_keys format (sshd(8)). Empty means that only keys
+	// added later by the authorize role may.
+	AuthorizedKeys []string
+	// Roots are the sync targets that the sync subsystem serves.
+	Roots []Root
+	// Volumes are folders that are kept beside the roots or inside of them.
+	Volumes []string
+	// Excluded are the paths inside the roots where the dev container has
+	// something else mounted, volumes included: sync leaves them alone.
+	Excluded []string
+	// SeedFrom is the folder that holds the dev image's own files, from which
+	// fresh roots and volumes are seeded before a root is served; "" means no
+	// seeding.
+	SeedFrom string
+}
+
+// Args renders the command line of the sidecar role; ParseSidecar is its
+// inverse.
+func (s Sidecar) Args() []string {
+	args := []string{"sidecar"}
+	if s.Port != 0 {
+		args = append(args, "--port", strconv.Itoa(s.Port))
+	}
+	for _, k := range s.AuthorizedKeys {
+		args = append(args, "--authorized-key", k)
+	}
+	for _, r := range s.Roots {
+		args = append(args, "--root", r.Path)
+	}
+	for _, v := range s.Volumes {
+		args = append(args, "--volume", v)
+	}
+	for _, e := range s.Excluded {
+		args = append(args, "--exclude", e)
+	}
+	if s.SeedFrom != "" {
+		args = append(args, "--seed-from", s.SeedFrom)
+	}
+	return args
+}
+
+// ParseSidecar parses what Args rendered, without the role's name.
+func ParseSidecar(args []string) (Sidecar, error) {
+	var s Sidecar
+	fs := newFlagSet("sidecar")
+	fs.IntVar(&s.Port, "port", 0, "port of the SSH server on 127.0.0.1")
+	fs.Func("authorized-key", "public key that may log in", func(v string) error {
+		s.AuthorizedKeys = append(s.AuthorizedKeys, v)
+		return nil
+	})
+	folder := func(name, usage string, add func(string)) {
+		fs.Func(name, usage, func(v string) error {
+			if !path.IsAbs(v) || path.Clean(v) != v {
+				return fmt.Errorf("%s %q is not an absolute, clean path", name, v)
+			}
+			add(v)
+			return nil
+		})
+	}
+	folder("root", "sync target", func(v string) { s.Roots = append(s.Roots, Root{Path: v}) })
+	folder("volume", "folder that is kept", func(v string) { s.Volumes = append(s.Volumes, v) })
+	folder("exclude", "path inside a root that is not its own", func(v string) { s.Excluded = append(s.Excluded, v) })
+	fs.StringVar(&s.SeedFrom, "seed-from", "", "folder with the dev image's files")
+	if err := parse(fs, args); err != nil {
+		return Sidecar{}, err
+	}
+	if s.Port < 0 || s.Port > 65535 {
+		return Sidecar{}, fmt.Errorf("port %d is not between 0 and 65535", s.Port)
+	}
+	return s, nil
+}
+
+// Folders returns the paths of the whole workspace: the volumes, then the
+// roots.
+func (s Sidecar) Folders() []string {
+	folders := slices.Clone(s.Volumes)
+	for _, r := range s.Roots {
+		folders = append(folders, r.Path)
+	}
+	return folders
+}
+
+// ListenPort returns the port to listen on.
+func (s Sidecar) ListenPort() int {
+	if s.Port == 0 {
+		return DefaultPort
+	}
+	return s.Port
+}
+
+// Seed configures the init container that seeds the workspace where the
+// server has no image volumes: it runs in the dev image, with the workspace
+// mounted elsewhere, and copies what the image has at each root.
+type Seed struct {
+	// Copies are the source folders and their targets, in order.
+	Copies []Copy
+}
+
+// Copy is one folder to seed.
+type Copy struct {
+	// From is the folder in the image, To the empty folder in the workspace.
+	From, To string
+}
+
+// Args renders the command line of the seed role; ParseSeed is its inverse.
+func (s Seed) Args() []string {
+	args := []string{"seed"}
+	for _, c := range s.Copies {
+		args = append(args, c.From, c.To)
+	}
+	return args
+}
+
+// ParseSeed parses what Args rendered, without the role's name.
+func ParseSeed(args []string) (Seed, error) {
+	if len(args)%2 != 0 {
+		return Seed{}, errors.New("seed needs pairs of source and target folders")
+	}
+	var s Seed
+	for i := 0; i < len(args); i += 2 {
+		s.Copies = append(s.Copies, Copy{From: args[i], To: args[i+1]})
+	}
+	return s, nil
+}
+
+// RunnerCommand returns the command of the dev container: the runner as PID 1.
+func RunnerCommand() []string { return []string{BinDir + "/agent", "runner"} }
+
+func newFlagSet(name string) *flag.FlagSet {
+	fs := flag.NewFlagSet(name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	return fs
+}
+
+func parse(fs *flag.FlagSet, args []string) error {
+	if err := fs.Parse(args); err != nil {
+		return fmt.Errorf("%s: %w", fs.Name(), err)
+	}
+	if fs.NArg() > 0 {
+		return fmt.Errorf("%s: unexpected argument %q", fs.Name(), fs.Arg(0))
+	}
+	return nil
+}

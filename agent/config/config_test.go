@@ -1,0 +1,96 @@
+package config
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func TestSidecarRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := Sidecar{
+			Port:           rapid.IntRange(0, 65535).Draw(t, "port"),
+			AuthorizedKeys: rapid.SliceOfN(rapid.String(), 0, 3).Draw(t, "keys"),
+			SeedFrom:       rapid.String().Draw(t, "seed"),
+		}
+		for _, name := range rapid.SliceOfN(rapid.StringMatching(`[^/.\x00][^/\x00]*`), 0, 3).Draw(t, "roots") {
+			want.Roots = append(want.Roots, Root{Path: "/" + name})
+		}
+		for _, name := range rapid.SliceOfN(rapid.StringMatching(`[^/.\x00][^/\x00]*`), 0, 3).Draw(t, "volumes") {
+			want.Volumes = append(want.Volumes, "/"+name)
+		}
+		for _, name := range rapid.SliceOfN(rapid.StringMatching(`[^/.\x00][^/\x00]*`), 0, 3).Draw(t, "excluded") {
+			want.Excluded = append(want.Excluded, "/"+name)
+		}
+		if len(want.AuthorizedKeys) == 0 {
+			want.AuthorizedKeys = nil
+		}
+		args := want.Args()
+		if args[0] != "sidecar" {
+			t.Fatalf("role %q", args[0])
+		}
+		got, err := ParseSidecar(args[1:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("-want +got:\n%s", diff)
+		}
+	})
+}
+
+func TestSeedRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var want Seed
+		for range rapid.IntRange(0, 3).Draw(t, "copies") {
+			want.Copies = append(want.Copies, Copy{From: rapid.String().Draw(t, "from"), To: rapid.String().Draw(t, "to")})
+		}
+		got, err := ParseSeed(want.Args()[1:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("-want +got:\n%s", diff)
+		}
+	})
+}
+
+func TestParseSidecarRefuses(t *testing.T) {
+	for args, want := range map[string]string{
+		"--port 65536":     "not between 0 and 65535",
+		"--port -1":        "not between 0 and 65535",
+		"--port ssh":       "invalid value",
+		"--root src":       "not an absolute, clean path",
+		"--root /src/":     "not an absolute, clean path",
+		"--volume data":    "not an absolute, clean path",
+		"--root /a/../b":   "not an absolute, clean path",
+		"--unknown":        "not defined",
+		"--port 1 rest":    `unexpected argument "rest"`,
+		"--seed-from":      "needs an argument",
+		"--authorized-key": "needs an argument",
+	} {
+		if _, err := ParseSidecar(strings.Fields(args)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", args, err, want)
+		}
+	}
+	if _, err := ParseSeed([]string{"/only"}); err == nil {
+		t.Error("half a pair was accepted")
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	if got := (Sidecar{}).ListenPort(); got != DefaultPort {
+		t.Errorf("port %d, want %d", got, DefaultPort)
+	}
+	if got := (Sidecar{Port: 7}).ListenPort(); got != 7 {
+		t.Errorf("port %d, want 7", got)
+	}
+	if v := Version(); v == "" || strings.ContainsAny(v, "v \n") {
+		t.Errorf("version %q", v)
+	}
+	if diff := cmp.Diff([]string{"/var/okteto/bin/agent", "runner"}, RunnerCommand()); diff != "" {
+		t.Error(diff)
+	}
+}
