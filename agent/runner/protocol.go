@@ -1,0 +1,231 @@
+//go:build linux
+
+// Package runner is PID 1 of the dev container, and the client that the
+// sidecar uses to reach it.
+//
+// The runner owns the processes of the dev container: it starts them, reaps
+// them and whatever they leave behind, and ends them. It listens on a unix
+// socket in a volume that both containers share. PROTOCOL.md beside this file
+// specifies what is said there; the constants of this file are its numbers.
+package runner
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+)
+
+// ProtocolVersion is the version of the protocol that both ends must speak.
+// They are one binary, so that a difference means a volume with an old one.
+const ProtocolVersion = 1
+
+// SocketName is the name of the runner's socket in the shared volume.
+const SocketName = "runner.sock"
+
+// Limits of the protocol, in bytes.
+const (
+	// MaxPayload bounds the payload of any frame.
+	MaxPayload = 256 << 10
+	// MaxData bounds the payload of a frame that carries data of a stream.
+	MaxData = 32 << 10
+	// StdinWindow is how many bytes of standard input a client may send ahead
+	// of the credit that the runner gives back.
+	StdinWindow = 256 << 10
+)
+
+const headerSize = 5
+
+// FrameType says what the payload of a frame is.
+type FrameType byte
+
+// The types of frames. Those with a JSON payload name the type of the message.
+const (
+	// FrameHello opens every connection, runner to client: Hello.
+	FrameHello FrameType = 1
+	// FrameStart asks for a process, client to runner: Start.
+	FrameStart FrameType = 2
+	// FrameDial asks for a connection to a unix socket: Socket.
+	FrameDial FrameType = 3
+	// FrameListen asks for a listening unix socket: Socket.
+	FrameListen FrameType = 4
+	// FrameSocket carries what was asked for as a file descriptor: Socket.
+	FrameSocket FrameType = 5
+	// FrameFailed refuses a request: Failure.
+	FrameFailed FrameType = 6
+	// FrameStdin carries standard input.
+	FrameStdin FrameType = 7
+	// FrameStdinEOF ends standard input.
+	FrameStdinEOF FrameType = 8
+	// FrameWindow changes the size of the terminal: Size.
+	FrameWindow FrameType = 9
+	// FrameSignal sends a signal; the payload is its name without SIG.
+	FrameSignal FrameType = 10
+	// FrameStdout carries standard output, or all output of a terminal.
+	FrameStdout FrameType = 11
+	// FrameStderr carries standard error.
+	FrameStderr FrameType = 12
+	// FrameCredit gives back part of the window of standard input: 4 bytes.
+	FrameCredit FrameType = 13
+	// FrameExit is the last frame of a session: Exit.
+	FrameExit FrameType = 14
+)
+
+// Hello is the first message of the runner on each connection.
+type Hello struct {
+	// Protocol is ProtocolVersion.
+	Protocol int `json:"protocol"`
+	// Version is the version of the agent.
+	Version string `json:"version"`
+	// UID and GID are the user and group of the dev container.
+	UID int `json:"uid"`
+	GID int `json:"gid"`
+	// PID is the runner's own process id.
+	PID int `json:"pid"`
+	// Workdir is the working directory of the dev container.
+	Workdir string `json:"workdir"`
+	// Home is the home folder of its user.
+	Home string `json:"home"`
+	// Shell is the shell that sessions use; empty when the image has none.
+	Shell string `json:"shell"`
+	// Started is when the runner started.
+	Started time.Time `json:"started"`
+}
+
+// Start asks for a process.
+type Start struct {
+	// Line is a command line for the shell; empty means an interactive shell.
+	Line string `json:"line,omitempty"`
+	// SFTP asks for the SFTP server instead.
+	SFTP bool `json:"sftp,omitempty"`
+	// Env is added to the environment of the container, as NAME=value.
+	Env []string `json:"env,omitempty"`
+	// TTY asks for a terminal; nil means pipes.
+	TTY *TTY `json:"tty,omitempty"`
+}
+
+// TTY describes a terminal.
+type TTY struct {
+	// Term is the value of TERM.
+	Term string `json:"term"`
+	// Size is the first size of the terminal.
+	Size Size `json:"size"`
+	// Modes are the terminal modes of RFC 4254, section 8, by opcode.
+	Modes map[uint8]uint32 `json:"modes,omitempty"`
+}
+
+// Size is the size of a terminal: in characters, and in pixels where the
+// client knows them.
+type Size struct {
+	Cols   uint16 `json:"cols"`
+	Rows   uint16 `json:"rows"`
+	Width  uint16 `json:"width,omitempty"`
+	Height uint16 `json:"height,omitempty"`
+}
+
+// Socket names a unix socket in the dev container.
+type Socket struct {
+	// Path is the socket's path. In FrameListen, empty asks for a socket that
+	// only the user of the dev container can reach.
+	Path string `json:"path"`
+}
+
+// Failure says why a request was refused.
+type Failure struct {
+	Message string `json:"message"`
+}
+
+// Exit says how a process ended.
+type Exit struct {
+	// Status is the exit status; 127 when the command was not found and 126
+	// when it could not be run, as shells do.
+	Status int `json:"status"`
+	// Signal is the name, without SIG, of the signal that ended the process;
+	// empty when it exited by itself.
+	Signal string `json:"signal,omitempty"`
+	// Core is true when the process left a core dump.
+	Core bool `json:"core,omitempty"`
+	// Message says in words what the status does not; empty otherwise.
+	Message string `json:"message,omitempty"`
+}
+
+// putHeader writes the header of a frame with a payload of n bytes.
+func putHeader(b []byte, t FrameType, n int) {
+	b[0] = byte(t)
+	binary.BigEndian.PutUint32(b[1:headerSize], uint32(n))
+}
+
+// frame renders a frame.
+func frame(t FrameType, payload []byte) []byte {
+	b := make([]byte, headerSize+len(payload))
+	putHeader(b, t, len(payload))
+	copy(b[headerSize:], payload)
+	return b
+}
+
+// message renders a frame with a JSON payload.
+func message(t FrameType, m any) ([]byte, error) {
+	payload, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("rendering frame %d: %w", t, err)
+	}
+	if len(payload) > MaxPayload {
+		return nil, fmt.Errorf("a request of %d bytes is too large: at most %d", len(payload), MaxPayload)
+	}
+	return frame(t, payload), nil
+}
+
+// readFrame reads one frame. The length is checked before anything is
+// allocated for it. A clean end between two frames is io.EOF.
+func readFrame(r io.Reader) (FrameType, []byte, error) {
+	var h [headerSize]byte
+	if _, err := io.ReadFull(r, h[:]); err != nil {
+		return 0, nil, err
+	}
+	return readPayload(r, h)
+}
+
+func readPayload(r io.Reader, h [headerSize]byte) (FrameType, []byte, error) {
+	t, n := FrameType(h[0]), binary.BigEndian.Uint32(h[1:])
+	if limit := payloadLimit(t); n > limit {
+		return 0, nil, fmt.Errorf("frame %d of %d bytes: at most %d are allowed", t, n, limit)
+	}
+	if n == 0 {
+		return t, nil, nil
+	}
+	payload := make([]byte, n)
+	if _, err := io.ReadFull(r, payload); err != nil {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return 0, nil, err
+	}
+	return t, payload, nil
+}
+
+// payloadLimit returns the largest payload of a type: 0 for unknown ones.
+func payloadLimit(t FrameType) uint32 {
+	switch t {
+	case FrameHello, FrameStart, FrameDial, FrameListen, FrameSocket, FrameFailed, FrameExit:
+		return MaxPayload
+	case FrameStdin, FrameStdout, FrameStderr:
+		return MaxData
+	case FrameWindow, FrameSignal:
+		return 256
+	case FrameCredit:
+		return 4
+	}
+	return 0
+}
+
+// decode parses the JSON payload of a frame of the type that is expected.
+func decode(got, want FrameType, payload []byte, m any) error {
+	if got != want {
+		return fmt.Errorf("got frame %d, want %d", got, want)
+	}
+	if err := json.Unmarshal(payload, m); err != nil {
+		return fmt.Errorf("parsing frame %d: %w", got, err)
+	}
+	return nil
+}
