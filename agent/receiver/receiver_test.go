@@ -1,0 +1,165 @@
+package receiver
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/engine"
+)
+
+// pod is a receiver with two roots, one inside the other.
+type pod struct {
+	t        *testing.T
+	receiver *Receiver
+	outer    string
+	statuses chan []config.RootStatus
+	// prepared gets the path of each root that is asked for.
+	prepared chan string
+	refuse   error
+}
+
+func newPod(t *testing.T) *pod {
+	t.Helper()
+	p := &pod{t: t, outer: filepath.Join(t.TempDir(), "src"), statuses: make(chan []config.RootStatus, 1000), prepared: make(chan string, 10)}
+	if err := os.MkdirAll(filepath.Join(p.outer, "inner"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p.receiver = New(Config{
+		Roots:    []config.Root{{Path: p.outer}, {Path: filepath.Join(p.outer, "inner")}},
+		Others:   []string{p.outer, filepath.Join(p.outer, "inner")},
+		StateDir: t.TempDir(),
+		Prepare: func(_ context.Context, root string) (*engine.Owner, error) {
+			p.prepared <- root
+			return nil, p.refuse
+		},
+		OnStatus: func(s []config.RootStatus) { p.statuses <- s },
+		Log:      slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		p.receiver.Run(ctx)
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	return p
+}
+
+// leader makes a laptop's end.
+func (p *pod) leader(dir string) *engine.Leader {
+	p.t.Helper()
+	l, err := engine.NewLeader(engine.Config{Root: dir, StateDir: p.t.TempDir()})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// run connects a leader to a root until stop is called, which returns how the
+// two ends ended.
+func (p *pod) run(l *engine.Leader, root string) (stop func() (laptop, pod error)) {
+	a, b := net.Pipe()
+	ctx, cancel := context.WithCancel(p.t.Context())
+	laptop, pod := make(chan error, 1), make(chan error, 1)
+	go func() { laptop <- l.Run(ctx, a, root) }()
+	go func() { pod <- p.receiver.Serve(p.t.Context(), b) }()
+	return func() (error, error) {
+		cancel()
+		return <-laptop, <-pod
+	}
+}
+
+func (p *pod) await(what string, condition func([]config.RootStatus) bool) {
+	p.t.Helper()
+	for {
+		select {
+		case s := <-p.statuses:
+			if condition(s) {
+				return
+			}
+		case <-p.t.Context().Done():
+			p.t.Fatalf("no status in which %s", what)
+		}
+	}
+}
+
+func TestServe(t *testing.T) {
+	p := newPod(t)
+	p.await("all wait", func(s []config.RootStatus) bool {
+		return len(s) == 2 && s[0].Path == p.outer && s[0].State == "waiting" && s[1].State == "waiting"
+	})
+	laptop := t.TempDir()
+	if err := os.WriteFile(filepath.Join(laptop, "file"), []byte("content"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	l := p.leader(laptop)
+	for range 2 { // the second time it is a reconnection
+		stop := p.run(l, p.outer)
+		if err := l.Settle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		p.await("the root has converged", func(s []config.RootStatus) bool {
+			return s[0].State == "converged" && s[0].Bytes == int64(len("content")) && s[1].State == "waiting"
+		})
+		stop()
+		p.await("the laptop is gone", func(s []config.RootStatus) bool { return s[0].State == "waiting" })
+	}
+	if b, err := os.ReadFile(filepath.Join(p.outer, "file")); string(b) != "content" || err != nil {
+		t.Errorf("%q, %v", b, err)
+	}
+	// The inner root is no part of the outer one.
+	if _, err := os.Stat(filepath.Join(laptop, "inner")); !os.IsNotExist(err) {
+		t.Errorf("the inner root was synced with the outer: %v", err)
+	}
+	if got := <-p.prepared; got != p.outer || len(p.prepared) > 0 {
+		t.Errorf("prepared %s and %d more; want the outer root once", got, len(p.prepared))
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	p := newPod(t)
+	l := p.leader(t.TempDir())
+	laptop, _ := p.run(l, "/unknown")()
+	if stop, ok := errors.AsType[*engine.StopError](laptop); ok && !strings.Contains(stop.Text, "not a sync folder of this pod") {
+		t.Errorf("an unknown root: %v", laptop)
+	}
+	p.refuse = errors.New("the seed has failed")
+	a, b := net.Pipe()
+	go func() { _ = p.receiver.Serve(t.Context(), b) }()
+	err := l.Run(t.Context(), a, p.outer)
+	if stop, ok := errors.AsType[*engine.StopError](err); !ok || !strings.Contains(stop.Text, "the seed has failed") {
+		t.Errorf("a root that cannot be prepared: %v", err)
+	}
+	p.await("the reason is shown", func(s []config.RootStatus) bool {
+		return s[0].State == "stopped" && s[0].Reason == "the seed has failed"
+	})
+	// The next laptop may have more luck.
+	p.refuse = nil
+	stop := p.run(l, p.outer)
+	if err := l.Settle(t.Context()); err != nil {
+		t.Error(err)
+	}
+	stop()
+}
+
+func TestNested(t *testing.T) {
+	folders := []string{"/a", "/a/z", "/a/b/c", "/ab", "/"}
+	for path, want := range map[string][]string{
+		"/a": {"b/c", "z"}, "/a/z": nil, "/ab": nil, "/": {"a", "a/b/c", "a/z", "ab"},
+	} {
+		if diff := cmp.Diff(want, Nested(folders, path)); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", path, diff)
+		}
+	}
+}
