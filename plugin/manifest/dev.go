@@ -1,0 +1,289 @@
+package manifest
+
+import (
+	"net/netip"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// devReader reads one development container.
+type devReader struct {
+	p   *parser
+	dev *Dev
+	// at is the place of the whole, workdirAt that of the field; service is
+	// true inside the section services, which has fewer fields.
+	at, workdirAt value
+	service       bool
+	// environment is what the field sets, envFiles the places of the files.
+	environment map[string]string
+	envFiles    []value
+	// ports are the local ports that it opens.
+	ports []placedPort
+	// claim is the place of the field persistentVolume, or of its enabled;
+	// targets are the places of sync folders and volumes; synced is true
+	// when the manifest names sync folders, good or bad.
+	claim   *value
+	targets []target
+	synced  bool
+}
+
+// target is a path of the dev container with the place that names it.
+type target struct {
+	path string
+	at   value
+}
+
+// fields are those of dev.<name>, sorted by name.
+func (d *devReader) fields() []field {
+	dev := d.dev
+	if dev == nil {
+		dev = &Dev{}
+	}
+	return []field{
+		{"affinity", func(v value) { dev.Pod.Affinity = decode[corev1.Affinity](v) }},
+		{"args", later(func(v value) { v.texts() })},
+		{"autocreate", func(v value) { dev.Autocreate, _ = v.boolean() }},
+		{"command", func(v value) { dev.Command = v.command(dev.Command) }},
+		{"container", func(v value) { dev.Container, _ = v.text() }},
+		{"envFiles", func(v value) { d.envFiles = v.itemsOrOne() }},
+		{"environment", d.readEnvironment},
+		{"externalVolumes", later(checkExternalVolumes)},
+		{"forward", func(v value) {
+			forwards, ports := v.forwards(false)
+			dev.Forward, d.ports = forwards, append(d.ports, ports...)
+		}},
+		{"image", d.image},
+		{"imagePullPolicy", func(v value) { dev.ImagePullPolicy = v.pullPolicy() }},
+		{"initContainer", func(v value) {
+			v.object([]field{
+				{"image", func(v value) { dev.Agent.Image, _ = v.text() }},
+				{"resources", func(v value) { dev.Agent.Resources = v.resources() }},
+			})
+		}},
+		{"interface", func(v value) { dev.Interface = v.address() }},
+		{"lifecycle", later(checkLifecycle)},
+		{"metadata", func(v value) { dev.Metadata = v.metadata() }},
+		{"mode", checkMode},
+		{"name", d.name},
+		{"nodeSelector", func(v value) { dev.Pod.NodeSelector = v.labels(false) }},
+		{"persistentVolume", d.persistentVolume},
+		{"priorityClassName", func(v value) { dev.Pod.PriorityClassName, _ = v.text() }},
+		{"probes", later(checkProbes)},
+		{"remote", func(v value) {
+			port, _ := v.port()
+			dev.Remote, d.ports = port, append(d.ports, placedPort{port, v})
+		}},
+		{"replicas", later(func(v value) { v.integer() })},
+		{"resources", func(v value) { dev.Resources = v.resources() }},
+		{"reverse", func(v value) { dev.Reverse = v.reverses() }},
+		{"secrets", later(checkSecrets)},
+		{"securityContext", func(v value) { dev.Pod.SecurityContext = v.securityContext() }},
+		{"selector", func(v value) { dev.Selector = v.labels(true) }},
+		{"serviceAccount", func(v value) { dev.Pod.ServiceAccount, _ = v.text() }},
+		{"services", later(d.checkServices)},
+		{"sshServerPort", func(v value) { dev.SSHServerPort, _ = v.port() }},
+		{"sync", d.sync},
+		{"timeout", func(v value) { dev.Timeout = v.timeout(dev.Timeout) }},
+		{"tolerations", func(v value) {
+			if list := decode[[]corev1.Toleration](v); list != nil {
+				dev.Pod.Tolerations = *list
+			}
+		}},
+		{"volumes", d.volumes},
+		{"workdir", d.workdir},
+	}
+}
+
+// read reads the fields, then fills in and checks what depends on several.
+func (d *devReader) read(v value) {
+	if !v.isMap() && !v.null() {
+		v.want("a map")
+		return
+	}
+	d.timeoutFromEnvironment()
+	if v.isMap() {
+		fields := d.fields()
+		if d.service {
+			fields = serviceFields(fields)
+		}
+		v.object(fields)
+	}
+	d.defaultSync()
+	d.fillEnvironment()
+	d.checkTargets()
+	d.finishClaim()
+}
+
+func (d *devReader) name(v value) {
+	s, ok := v.expanded()
+	if !ok {
+		return
+	}
+	if name, ok := v.name(s); ok {
+		d.dev.Workload = name
+	}
+}
+
+// image keeps the container's own image where a variable of the text is not
+// set: the usual one, OKTETO_BUILD_…_IMAGE, exists only after a build.
+func (d *devReader) image(v value) {
+	image, ok := v.expanded()
+	if ok && image == "" && v.node.Value != "" {
+		v.warn("is %q, which is empty: the container keeps its image", v.node.Value)
+	}
+	d.dev.Image = image
+}
+
+func (d *devReader) workdir(v value) {
+	s, ok := v.text()
+	if !ok {
+		return
+	}
+	d.workdirAt = v
+	if !path.IsAbs(s) {
+		v.fail("the path %q must be absolute, such as /app", s)
+		return
+	}
+	d.dev.Workdir = path.Clean(s)
+}
+
+// timeoutFromEnvironment takes the default of the timeout from the variable
+// that Okteto has for it.
+func (d *devReader) timeoutFromEnvironment() {
+	if d.p.opts.Lookup == nil {
+		return
+	}
+	if s, ok := d.p.opts.Lookup("OKTETO_TIMEOUT"); ok && s != "" {
+		if t, err := time.ParseDuration(s); err == nil && t > 0 {
+			d.dev.Timeout.Default = t
+			return
+		}
+		d.at.warn("has the default timeout: the variable OKTETO_TIMEOUT is %q, not a duration such as 90s", s)
+	}
+}
+
+// checkPorts finds local ports that are asked for twice, the root forwards
+// included.
+func (d *devReader) checkPorts(root []placedPort) {
+	seen := map[int]bool{}
+	for _, p := range slices.Concat(root, d.ports) {
+		if p.port != 0 && seen[p.port] {
+			p.at.fail("port %d is listed multiple times, please check your forwards configuration", p.port)
+		}
+		seen[p.port] = true
+	}
+}
+
+// command reads a command. An empty one keeps the default.
+func (v value) command(unset Command) Command {
+	if v.isList() {
+		var argv []string
+		for _, item := range v.items() {
+			s, _ := item.text()
+			argv = append(argv, s)
+		}
+		if len(argv) == 0 {
+			return unset
+		}
+		return Command{Argv: argv}
+	}
+	if !v.scalar() {
+		v.want("text or a list")
+		return unset
+	}
+	s := strings.TrimSpace(v.node.Value)
+	if s == "" {
+		return unset
+	}
+	return Command{Argv: []string{s}, Shell: strings.ContainsAny(s, " \t\n")}
+}
+
+func (v value) pullPolicy() corev1.PullPolicy {
+	s, ok := v.text()
+	policy := corev1.PullPolicy(s)
+	if ok && !slices.Contains([]corev1.PullPolicy{corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever}, policy) {
+		v.fail("supported values are \"Always\", \"IfNotPresent\" and \"Never\", not %q", s)
+	}
+	return policy
+}
+
+// address reads the local address of forwards.
+func (v value) address() string {
+	s, ok := v.text()
+	if !ok {
+		return ""
+	}
+	if _, err := netip.ParseAddr(s); err != nil && s != "localhost" {
+		v.fail("must be \"localhost\" or an IP address such as 0.0.0.0, not %q", s)
+	}
+	return s
+}
+
+func checkMode(v value) {
+	switch s, ok := v.text(); {
+	case !ok || s == "sync":
+	case s == "hybrid":
+		v.fail("this version has no hybrid mode; remove the field to develop in the cluster")
+	default:
+		v.fail("development mode not valid: must be \"sync\" or \"hybrid\", not %q", s)
+	}
+}
+
+// timeout reads a duration, or one for each kind of waiting.
+func (v value) timeout(unset Timeout) Timeout {
+	out := unset
+	if !v.isMap() {
+		out.Default = v.duration(out.Default)
+		return out
+	}
+	v.object([]field{
+		{"default", func(v value) { out.Default = v.duration(out.Default) }},
+		{"resources", func(v value) { out.Resources = v.duration(out.Resources) }},
+	})
+	return out
+}
+
+// duration reads a Go duration, or a number of seconds.
+func (v value) duration(unset time.Duration) time.Duration {
+	const longest = 365 * 24 * time.Hour
+	if !v.scalar() {
+		v.want("a duration such as 90s")
+		return unset
+	}
+	t, err := time.ParseDuration(v.node.Value)
+	if v.node.Tag == "!!int" {
+		var seconds int64
+		if err = v.node.Decode(&seconds); err == nil {
+			t = time.Duration(min(max(seconds, 0), int64(longest/time.Second)+1)) * time.Second
+		}
+	}
+	if err != nil {
+		v.want("a duration such as 90s or 2m, or a number of seconds")
+		return unset
+	}
+	if t <= 0 || t > longest {
+		v.fail("a timeout must be longer than 0 and at most a year, not %s", v.node.Value)
+		return unset
+	}
+	return t
+}
+
+// local makes a path of the laptop absolute; ~ is the user's home.
+func (p *parser) local(s string) string {
+	if rest, ok := strings.CutPrefix(s, "~"); ok && (rest == "" || rest[0] == '/' || rest[0] == '\\') && p.opts.Lookup != nil {
+		for _, name := range []string{"HOME", "USERPROFILE"} {
+			if home, ok := p.opts.Lookup(name); ok && home != "" {
+				return filepath.Join(home, rest)
+			}
+		}
+	}
+	if filepath.IsAbs(s) || onDrive(s) {
+		return filepath.Clean(s)
+	}
+	return filepath.Join(p.opts.Dir, s)
+}

@@ -1,0 +1,178 @@
+// Package manifest reads okteto.yaml: types, defaults, strict parsing with
+// line numbers, variable expansion and validation. It is pure: files and
+// variables come in through functions, and only Load and Discover, which
+// supply those functions, touch the file system.
+package manifest
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Manifest is one parsed okteto.yaml.
+type Manifest struct {
+	// Path is the file that it was read from; empty for a manifest made by
+	// Default.
+	Path string
+	// Dir is the folder that relative paths of the manifest refer to: the
+	// manifest's own, or its parent when it sits in a folder .okteto.
+	Dir string
+	// Name is the root field name; empty when unset.
+	Name string
+	// Dev holds the development containers by name.
+	Dev map[string]*Dev
+	// Forward are the root forwards, which every dev session opens.
+	Forward []Forward
+	// Sections are the root sections that `up` does not need, kept as
+	// parsed YAML without aliases: build, deploy, destroy, test,
+	// dependencies, external, icon.
+	Sections map[string]*yaml.Node
+	// Warnings are findings that do not stop anything, each a sentence with
+	// its line, such as a field that this version does not apply.
+	Warnings []string
+}
+
+// Dev is one development container: `dev.<name>`.
+type Dev struct {
+	// Name is the key in the manifest, sanitised to a DNS label.
+	Name string
+	// Workload is the name of the workload to develop: the field name, or
+	// Name when there is none.
+	Workload string
+	// Selector finds the workload by labels instead of by name.
+	Selector map[string]string
+	// Container is the container to replace; empty means the first one.
+	Container string
+	// Image replaces the container's image; empty keeps it.
+	Image string
+	// ImagePullPolicy of the dev container; empty means IfNotPresent.
+	ImagePullPolicy corev1.PullPolicy
+	// Command is what `up` runs; never empty after parsing.
+	Command Command
+	// Workdir is the working directory in the container; empty keeps the
+	// image's.
+	Workdir string
+	// Environment is added to the container's, and wins over it; sorted by
+	// name. What the env files set is in it already.
+	Environment []EnvVar
+	// EnvFiles are the absolute paths of the dotenv files that Environment
+	// was filled up from; a later one wins over an earlier one.
+	EnvFiles []string
+	// Sync are the folders to sync.
+	Sync []SyncFolder
+	// Forward are local ports that lead to the pod or a Service.
+	Forward []Forward
+	// Reverse are ports of the pod that lead to the laptop.
+	Reverse []Reverse
+	// Interface is the local address that forwards bind; "localhost" by
+	// default.
+	Interface string
+	// Remote is the local port for SSH; 0 means none.
+	Remote int
+	// SSHServerPort is the agent's port in the pod; 0 means 2222.
+	SSHServerPort int
+	// Resources of the dev container; what is unset keeps the original's.
+	Resources corev1.ResourceRequirements
+	// Timeout bounds the waiting.
+	Timeout Timeout
+	// Metadata is added to what `up` creates.
+	Metadata Metadata
+	// Agent is the agent's image and resources: the field initContainer.
+	Agent Agent
+	// PersistentVolume is the claim for the workspace; it is enabled when
+	// the manifest has that section or names Volumes.
+	PersistentVolume PersistentVolume
+	// Volumes are remote paths that live on the claim, absolute and clean.
+	Volumes []string
+	// Autocreate makes the workload when there is none.
+	Autocreate bool
+	// Pod are the pod-level fields that are applied as they stand.
+	Pod PodFields
+}
+
+// Command is a command line. Shell is true when it was written as one string
+// with spaces: it runs as `sh -c`.
+type Command struct {
+	// Argv is the command; with Shell one element, the text.
+	Argv  []string
+	Shell bool
+}
+
+// EnvVar is a name with its value.
+type EnvVar struct{ Name, Value string }
+
+// SyncFolder maps a folder of the laptop to a folder of the dev container.
+type SyncFolder struct {
+	// Local is absolute after parsing; Remote is absolute and clean.
+	Local, Remote string
+}
+
+// Forward leads from a local port to a port of the pod, or of a Service when
+// Service or Labels is set.
+type Forward struct {
+	// Local and Remote are ports, 1 to 65535.
+	Local, Remote int
+	// Service is the name of a Service; Labels select one.
+	Service string
+	Labels  map[string]string
+}
+
+// Reverse leads from a port of the pod to a port of the laptop.
+type Reverse struct{ Remote, Local int }
+
+// Timeout bounds the waiting of `up`.
+type Timeout struct {
+	// Default bounds requests and connecting: 60 s unless set.
+	Default time.Duration
+	// Resources bounds the wait for the pod: 120 s unless set.
+	Resources time.Duration
+}
+
+// Metadata is added to objects that `up` creates.
+type Metadata struct{ Labels, Annotations map[string]string }
+
+// Agent is the field initContainer.
+type Agent struct {
+	// Image is the agent's image; empty means the plugin's default.
+	Image     string
+	Resources corev1.ResourceRequirements
+}
+
+// PersistentVolume describes the claim of the workspace. A claim is made only
+// where the manifest names this section or Volumes; else the workspace is an
+// emptyDir.
+type PersistentVolume struct {
+	// Enabled is true when the manifest asks for a claim.
+	Enabled      bool
+	AccessMode   corev1.PersistentVolumeAccessMode
+	Size         string
+	StorageClass string
+	VolumeMode   corev1.PersistentVolumeMode
+	Annotations  map[string]string
+	Labels       map[string]string
+}
+
+// PodFields are fields of the pod template that replace or extend the
+// original's; what is nil or empty keeps the original's.
+type PodFields struct {
+	Affinity          *corev1.Affinity
+	NodeSelector      map[string]string
+	Tolerations       []corev1.Toleration
+	ServiceAccount    string
+	PriorityClassName string
+	SecurityContext   *SecurityContext
+}
+
+// SecurityContext is the field securityContext: container fields and fsGroup.
+type SecurityContext struct {
+	RunAsUser                *int64
+	RunAsGroup               *int64
+	FSGroup                  *int64
+	RunAsNonRoot             *bool
+	AllowPrivilegeEscalation *bool
+	ReadOnlyRootFilesystem   *bool
+	Capabilities             *corev1.Capabilities
+}

@@ -1,0 +1,108 @@
+package manifest
+
+import (
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// later wraps the check of a field that this version knows but does not apply:
+// a mistake in it is still a mistake.
+func later(check func(value)) func(value) {
+	return func(v value) {
+		check(v)
+		v.warn("is known, but this version does not apply it")
+	}
+}
+
+// checkSecrets wants a list of LOCAL_PATH:REMOTE_PATH or
+// LOCAL_PATH:REMOTE_PATH:MODE, the mode in octal.
+func checkSecrets(v value) {
+	for _, item := range v.items() {
+		s, ok := item.expanded()
+		if !ok {
+			continue
+		}
+		letter := drive(s)
+		parts := strings.Split(s[len(letter):], ":")
+		ok = (len(parts) == 2 || len(parts) == 3) && letter+parts[0] != "" && path.IsAbs(parts[1])
+		if ok && len(parts) == 3 {
+			_, err := strconv.ParseUint(parts[2], 8, 9)
+			ok = err == nil
+		}
+		if !ok {
+			item.fail("secrets must follow the syntax 'LOCAL_PATH:REMOTE_PATH:MODE', such as token:/run/token:600, not %q", s)
+		}
+	}
+}
+
+// checkExternalVolumes wants a list of name:mountpath or
+// name:subpath:mountpath.
+func checkExternalVolumes(v value) {
+	for _, item := range v.items() {
+		s, ok := item.expanded()
+		if !ok {
+			continue
+		}
+		parts := strings.Split(s, ":")
+		if len(parts) < 2 || len(parts) > 3 || parts[0] == "" || !path.IsAbs(parts[len(parts)-1]) {
+			item.fail("external volume must follow the syntax 'name:subpath:mountpath', where subpath is optional, not %q", s)
+		}
+	}
+}
+
+// checkProbes wants a boolean, or one for each probe.
+func checkProbes(v value) {
+	if !v.isMap() {
+		v.boolean()
+		return
+	}
+	probe := func(v value) { v.boolean() }
+	v.object([]field{{"liveness", probe}, {"readiness", probe}, {"startup", probe}})
+}
+
+// checkLifecycle wants a boolean, or one for each hook, with its command where
+// the hook is an object.
+func checkLifecycle(v value) {
+	if !v.isMap() {
+		v.boolean()
+		return
+	}
+	hook := func(v value) {
+		if !v.isMap() {
+			v.boolean()
+			return
+		}
+		v.object([]field{
+			{"command", func(v value) { v.command(Command{}) }},
+			{"enabled", func(v value) { v.boolean() }},
+		})
+	}
+	v.object([]field{{"postStart", hook}, {"preStop", hook}})
+}
+
+// checkServices reads further development containers, only to check them. What
+// is doubtful in them does not matter as long as they are not applied.
+func (d *devReader) checkServices(v value) {
+	warnings := len(d.p.warnings)
+	for _, item := range v.items() {
+		service := &devReader{p: d.p, dev: newDev(""), at: item, service: true}
+		service.read(item)
+	}
+	d.p.warnings = d.p.warnings[:warnings]
+}
+
+// serviceFields replaces the fields that services do not have by a refusal.
+func serviceFields(fields []field) []field {
+	refused := []string{"autocreate", "envFiles", "externalVolumes", "forward", "initContainer", "interface", "lifecycle",
+		"mode", "persistentVolume", "priorityClassName", "probes", "remote", "reverse", "secrets", "securityContext",
+		"serviceAccount", "services", "sshServerPort", "timeout"}
+	out := slices.Clone(fields)
+	for i, f := range out {
+		if slices.Contains(refused, f.name) {
+			out[i].read = func(v value) { v.fail("%q is not supported in \"services\"", f.name) }
+		}
+	}
+	return out
+}
