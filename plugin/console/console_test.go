@@ -1,0 +1,67 @@
+package console
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+// clock advances by a second at each reading.
+func clock() func() time.Time {
+	t := time.Unix(0, 0)
+	return func() time.Time { t = t.Add(time.Second); return t }
+}
+
+func TestPlainOutput(t *testing.T) {
+	var b bytes.Buffer
+	c := New(&b, Style{}, clock())
+	step := c.Start()
+	c.Status("pulling %s", "busybox")
+	c.Status("pulling %s", "busybox")
+	step.Done("pod %s is running", "api")
+	c.Note("forward 8080")
+	c.Warn("careful")
+	c.Error(errors.New("it broke\n"), "mend it")
+	want := "  pulling busybox\n" +
+		"✓ pod api is running                                   1.0 s\n" +
+		"  forward 8080\n! careful\nerror: it broke\nhint: mend it\n"
+	if got := b.String(); got != want {
+		t.Errorf("got\n%q, want\n%q", got, want)
+	}
+}
+
+func TestTerminalOutputLeavesNoTransientLine(t *testing.T) {
+	var b bytes.Buffer
+	c := New(&b, Style{Colour: true, Transient: true}, clock())
+	c.Status("waiting")
+	c.Note("done")
+	got := b.String()
+	if strings.Count(got, erase) != 2 || !strings.HasSuffix(got, erase+"  done\r\n") {
+		t.Errorf("the status line was not erased before the note: %q", got)
+	}
+	c.Clear()
+	if b.String() != got {
+		t.Errorf("Clear printed without a status line")
+	}
+}
+
+func TestUnits(t *testing.T) {
+	durations := map[time.Duration]string{
+		250 * time.Millisecond:                "250 ms",
+		1500 * time.Millisecond:               "1.5 s",
+		90*time.Second + 400*time.Microsecond: "1m30s",
+	}
+	for d, want := range durations {
+		if got := Duration(d); got != want {
+			t.Errorf("Duration(%v) = %q, want %q", d, got, want)
+		}
+	}
+	sizes := map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 127 << 20: "127.0 MiB", 1 << 62: "4.0 EiB"}
+	for n, want := range sizes {
+		if got := Bytes(n); got != want {
+			t.Errorf("Bytes(%d) = %q, want %q", n, got, want)
+		}
+	}
+}
