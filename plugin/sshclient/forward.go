@@ -1,0 +1,214 @@
+package sshclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Dial opens a connection from the pod to an address as the pod sees it:
+// network tcp with host:port (direct-tcpip, RFC 4254 section 7.2), or unix
+// with the path of a socket (direct-streamlocal@openssh.com). The connection
+// has a CloseWrite and no deadlines.
+func (c *Client) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	kind, payload, addr, err := forwardTarget(network, address)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := await(ctx, func() (net.Conn, error) {
+		channel, requests, err := c.ssh.OpenChannel(kind, payload)
+		if err != nil {
+			return nil, err
+		}
+		go ssh.DiscardRequests(requests)
+		return &channelConn{stream: stream{Channel: channel, client: c}, remote: addr}, nil
+	}, func(conn net.Conn) { _ = conn.Close() })
+	if err == nil {
+		return conn, nil
+	}
+	if broken := c.broken(); broken != nil {
+		err = broken
+	}
+	var refused *ssh.OpenChannelError
+	if errors.As(err, &refused) {
+		return nil, fmt.Errorf("the pod cannot connect to %s: %s", address, refused.Message)
+	}
+	return nil, fmt.Errorf("connecting from the pod to %s: %w", address, err)
+}
+
+func forwardTarget(network, address string) (kind string, payload []byte, addr net.Addr, err error) {
+	if network == "unix" {
+		payload = ssh.Marshal(struct {
+			Path     string
+			Reserved string
+			Unused   uint32
+		}{Path: address})
+		return "direct-streamlocal@openssh.com", payload, unixAddr(address), nil
+	}
+	host, text, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", nil, nil, fmt.Errorf("reading the address %q: %w", address, err)
+	}
+	port, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return "", nil, nil, fmt.Errorf("reading the port of %q: %w", address, err)
+	}
+	payload = ssh.Marshal(struct {
+		Host       string
+		Port       uint32
+		OriginHost string
+		OriginPort uint32
+	}{host, uint32(port), "127.0.0.1", 0})
+	return "direct-tcpip", payload, tcpAddr(address), nil
+}
+
+// LocalForward connects everyone who connects to l with an address as the pod
+// sees it: host:port, or the path of a unix socket, with its slash. It runs
+// until ctx ends, whose cause it returns, or the connection or l does. It
+// leaves a TCP or unix listener open, so that the next connection to the pod
+// may go on with it, and closes any other. All connections are closed when it
+// returns.
+func (c *Client) LocalForward(ctx context.Context, l net.Listener, remote string) error {
+	ctx, cancel := c.whileAlive(ctx)
+	defer cancel()
+	var conns sync.WaitGroup
+	defer conns.Wait()
+	defer interrupt(ctx, l)()
+	for {
+		local, err := l.Accept()
+		if ctx.Err() != nil {
+			if err == nil {
+				_ = local.Close()
+			}
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			cancel()
+			return fmt.Errorf("accepting connections on %s: %w", l.Addr(), err)
+		}
+		conns.Go(func() {
+			dialed, err := c.Dial(ctx, forwardNetwork(remote), remote)
+			if err != nil {
+				_ = local.Close()
+				if ctx.Err() == nil {
+					c.report(err)
+				}
+				return
+			}
+			Pipe(ctx, local, dialed)
+		})
+	}
+}
+
+func forwardNetwork(address string) string {
+	if strings.Contains(address, "/") {
+		return "unix"
+	}
+	return "tcp"
+}
+
+// whileAlive returns a context that also ends, with the reason as its cause,
+// when the connection does.
+func (c *Client) whileAlive(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(c.alive, func() { cancel(context.Cause(c.alive)) })
+	return ctx, func() {
+		stop()
+		cancel(context.Canceled)
+	}
+}
+
+// interrupt makes Accept return when ctx ends. The function that it returns
+// makes l usable again, if its kind allows.
+func interrupt(ctx context.Context, l net.Listener) (restore func()) {
+	timed, reusable := l.(interface{ SetDeadline(time.Time) error })
+	if !reusable {
+		stop := context.AfterFunc(ctx, func() { _ = l.Close() })
+		return func() {
+			stop()
+			_ = l.Close()
+		}
+	}
+	expired := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(expired)
+		_ = timed.SetDeadline(time.Unix(1, 0))
+	})
+	return func() {
+		if !stop() {
+			<-expired
+		}
+		_ = timed.SetDeadline(time.Time{})
+	}
+}
+
+// Pipe copies between two connections in both directions until both have
+// ended, one has failed, or ctx ends; then it closes both. The end of one
+// direction is passed on by CloseWrite where a connection has it; a failure, or
+// the end of ctx, as a reset where it is TCP, so that nobody takes half of an
+// answer for a whole one.
+func Pipe(ctx context.Context, a, b net.Conn) {
+	abort := func() {
+		for _, conn := range []net.Conn{a, b} {
+			if tcp, ok := conn.(interface{ SetLinger(int) error }); ok {
+				_ = tcp.SetLinger(0)
+			}
+			_ = conn.Close()
+		}
+	}
+	defer func() {
+		_ = a.Close()
+		_ = b.Close()
+	}()
+	defer context.AfterFunc(ctx, abort)()
+	var both sync.WaitGroup
+	direction := func(to, from net.Conn) func() {
+		return func() {
+			if _, err := io.Copy(to, from); err != nil {
+				abort()
+				return
+			}
+			if half, ok := to.(interface{ CloseWrite() error }); ok {
+				_ = half.CloseWrite()
+			} else {
+				_ = to.Close()
+			}
+		}
+	}
+	both.Go(direction(a, b))
+	both.Go(direction(b, a))
+	both.Wait()
+}
+
+// channelConn is a net.Conn over a channel.
+type channelConn struct {
+	stream
+	remote net.Addr
+}
+
+func (c *channelConn) LocalAddr() net.Addr  { return c.client.conn.LocalAddr() }
+func (c *channelConn) RemoteAddr() net.Addr { return c.remote }
+
+func (c *channelConn) SetDeadline(time.Time) error      { return errors.ErrUnsupported }
+func (c *channelConn) SetReadDeadline(time.Time) error  { return errors.ErrUnsupported }
+func (c *channelConn) SetWriteDeadline(time.Time) error { return errors.ErrUnsupported }
+
+// tcpAddr is host:port as the pod sees it, unresolved.
+type tcpAddr string
+
+func (tcpAddr) Network() string  { return "tcp" }
+func (a tcpAddr) String() string { return string(a) }
+
+// unixAddr is the path of a socket in the pod.
+type unixAddr string
+
+func (unixAddr) Network() string  { return "unix" }
+func (a unixAddr) String() string { return string(a) }
