@@ -1,0 +1,189 @@
+package workload
+
+import (
+	"maps"
+
+	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// Variables of the dev container.
+const (
+	envNamespace = "OKTETO_NAMESPACE"
+	envName      = "OKTETO_NAME"
+	envUser      = "OKTETO_USERNAME"
+)
+
+// nonRootUser is the sidecar's user where the pod must not run as root and
+// names no user: the image's own default would be root.
+const nonRootUser = 65532
+
+// renderDev turns the original's container into the dev container: the runner
+// instead of its command, and no probes or hooks, which belong to the process
+// that does not run yet.
+func renderDev(c *corev1.Container, s *Spec, namespace, user string) {
+	if s.Dev.Image != "" {
+		c.Image = s.Dev.Image
+	}
+	c.ImagePullPolicy = s.Dev.ImagePullPolicy
+	if c.ImagePullPolicy == "" {
+		c.ImagePullPolicy = corev1.PullIfNotPresent
+	}
+	c.Command = config.RunnerCommand()
+	c.Args = nil
+	if s.Dev.Workdir != "" {
+		c.WorkingDir = s.Dev.Workdir
+	}
+	c.LivenessProbe, c.ReadinessProbe, c.StartupProbe = nil, nil, nil
+	c.Lifecycle = nil
+	c.Env = mergeEnv(c.Env,
+		[]manifest.EnvVar{
+			{Name: envNamespace, Value: namespace},
+			{Name: envName, Value: s.Dev.Name},
+			{Name: envUser, Value: user},
+		},
+		s.EnvFiles, s.Dev.Environment)
+	c.Resources = mergeResources(c.Resources, s.Dev.Resources)
+	c.SecurityContext = mergeSecurity(c.SecurityContext, s.Dev.Pod.SecurityContext)
+}
+
+// mergeEnv adds layers of variables; the later layer wins, and each wins over
+// the container's own, a valueFrom included. A variable stays where it was,
+// because later ones may refer to it.
+func mergeEnv(env []corev1.EnvVar, layers ...[]manifest.EnvVar) []corev1.EnvVar {
+	at := map[string]int{}
+	for i, e := range env {
+		at[e.Name] = i
+	}
+	for _, layer := range layers {
+		for _, e := range layer {
+			v := corev1.EnvVar{Name: e.Name, Value: e.Value}
+			if i, ok := at[e.Name]; ok {
+				env[i] = v
+				continue
+			}
+			at[e.Name] = len(env)
+			env = append(env, v)
+		}
+	}
+	return env
+}
+
+// mergeResources keeps what the manifest does not set.
+func mergeResources(have, want corev1.ResourceRequirements) corev1.ResourceRequirements {
+	have.Requests = mergeList(have.Requests, want.Requests)
+	have.Limits = mergeList(have.Limits, want.Limits)
+	if len(want.Claims) > 0 {
+		have.Claims = want.Claims
+	}
+	return have
+}
+
+func mergeList(have, want corev1.ResourceList) corev1.ResourceList {
+	if len(want) == 0 {
+		return have
+	}
+	m := corev1.ResourceList{}
+	maps.Copy(m, have)
+	maps.Copy(m, want)
+	return m
+}
+
+// mergeSecurity sets what the manifest names in a container's own context.
+func mergeSecurity(have *corev1.SecurityContext, want *manifest.SecurityContext) *corev1.SecurityContext {
+	if want == nil {
+		return have
+	}
+	sc := have.DeepCopy()
+	if sc == nil {
+		sc = &corev1.SecurityContext{}
+	}
+	override(&sc.RunAsUser, want.RunAsUser)
+	override(&sc.RunAsGroup, want.RunAsGroup)
+	override(&sc.RunAsNonRoot, want.RunAsNonRoot)
+	override(&sc.AllowPrivilegeEscalation, want.AllowPrivilegeEscalation)
+	override(&sc.ReadOnlyRootFilesystem, want.ReadOnlyRootFilesystem)
+	override(&sc.Capabilities, want.Capabilities)
+	return sc
+}
+
+func override[T any](have **T, want *T) {
+	if want != nil {
+		*have = want
+	}
+}
+
+// renderPod applies the manifest's fields of the pod.
+func renderPod(spec *corev1.PodSpec, f *manifest.PodFields) {
+	if f.Affinity != nil {
+		spec.Affinity = f.Affinity
+	}
+	if len(f.NodeSelector) > 0 {
+		spec.NodeSelector = f.NodeSelector
+	}
+	spec.Tolerations = append(spec.Tolerations, f.Tolerations...)
+	if f.ServiceAccount != "" {
+		spec.ServiceAccountName = f.ServiceAccount
+		spec.DeprecatedServiceAccount = ""
+	}
+	if f.PriorityClassName != "" {
+		spec.PriorityClassName = f.PriorityClassName
+		spec.Priority = nil
+	}
+	if f.SecurityContext != nil && f.SecurityContext.FSGroup != nil {
+		if spec.SecurityContext == nil {
+			spec.SecurityContext = &corev1.PodSecurityContext{}
+		}
+		spec.SecurityContext.FSGroup = f.SecurityContext.FSGroup
+	}
+}
+
+// sidecarSecurity returns what the sidecar may do: what the dev container may,
+// without privileges that only its own process needs.
+func sidecarSecurity(dev *corev1.Container, pod *corev1.PodSecurityContext) *corev1.SecurityContext {
+	sc := dev.SecurityContext.DeepCopy()
+	if sc == nil {
+		sc = &corev1.SecurityContext{}
+	}
+	sc.Privileged = nil
+	sc.ProcMount = nil
+	sc.ReadOnlyRootFilesystem = new(true)
+	nonRoot, named := sc.RunAsNonRoot, sc.RunAsUser
+	if pod != nil {
+		if nonRoot == nil {
+			nonRoot = pod.RunAsNonRoot
+		}
+		if named == nil {
+			named = pod.RunAsUser
+		}
+	}
+	if nonRoot != nil && *nonRoot && named == nil {
+		sc.RunAsUser = new(int64(nonRootUser))
+	}
+	return sc
+}
+
+// sidecarResources returns the manifest's resources of the agent. Where it
+// has none and the dev container has some, the sidecar gets small ones of the
+// same kinds: a quota refuses a pod in which one container lacks them.
+func sidecarResources(dev *corev1.Container, want corev1.ResourceRequirements) corev1.ResourceRequirements {
+	if len(want.Requests) > 0 || len(want.Limits) > 0 {
+		return want
+	}
+	var r corev1.ResourceRequirements
+	set := func(name corev1.ResourceName, request, limit string) {
+		_, requested := dev.Resources.Requests[name]
+		_, limited := dev.Resources.Limits[name]
+		if requested || limited {
+			r.Requests = mergeList(r.Requests, corev1.ResourceList{name: resource.MustParse(request)})
+		}
+		if limited {
+			r.Limits = mergeList(r.Limits, corev1.ResourceList{name: resource.MustParse(limit)})
+		}
+	}
+	set(corev1.ResourceCPU, "10m", "1")
+	set(corev1.ResourceMemory, "64Mi", "512Mi")
+	return r
+}

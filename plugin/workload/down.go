@@ -1,0 +1,306 @@
+package workload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// RestoreOptions say how much a restore undoes.
+type RestoreOptions struct {
+	// Name is a dev environment's name, or its workload's. Not used with All.
+	Name string
+	// Dev is the dev environment's name where Name is the workload's and may
+	// have no clone any more; it names claim and Lease. Empty means Name.
+	Dev string
+	// All restores every dev environment of the namespace.
+	All bool
+	// Volumes deletes the claims too.
+	Volumes bool
+	// Wait bounds the wait until the original has its pods again; 0 means
+	// not to wait. That they are not back in time is no error.
+	Wait time.Duration
+}
+
+// Restored is what a restore did for one dev environment.
+type Restored struct {
+	Dev string
+	// Workload is the original as kind/name.
+	Workload string
+	// Replicas is the original's count now.
+	Replicas int32
+	// Scaled is true when this restore set that count; it is false when
+	// there was nothing to do or somebody else had set it meanwhile.
+	Scaled bool
+	// Missing is true when the original is gone.
+	Missing bool
+	// Cleaned is true when labels and annotations were removed.
+	Cleaned bool
+	// Clone, Claim, Lease and Sandbox are true when they were deleted.
+	Clone, Claim, Lease, Sandbox bool
+	// Ready is the number of the original's ready pods when Wait ended.
+	Ready int32
+}
+
+// Nothing tells whether there was nothing to do.
+func (r *Restored) Nothing() bool {
+	return !r.Scaled && !r.Cleaned && !r.Clone && !r.Claim && !r.Lease && !r.Sandbox
+}
+
+// Restore ends dev environments: it gives the original its replica count
+// back, removes what Swap added to it, and deletes clone, Lease and, where
+// asked, the claim. It works on whatever is left and may be repeated. One
+// environment that fails does not keep the others from being restored; the
+// errors are joined.
+func (c *Client) Restore(ctx context.Context, o RestoreOptions) ([]Restored, error) {
+	envs, err := c.environments(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	if !o.All {
+		if envs, err = c.named(ctx, envs, o); err != nil {
+			return nil, err
+		}
+	}
+	var done []Restored
+	var errs []error
+	for i := range envs {
+		r, err := c.restore(ctx, &envs[i], o)
+		done = append(done, r)
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if o.All && o.Volumes {
+		r, err := c.deleteClaims(ctx)
+		done = append(done, r...)
+		errs = append(errs, err)
+	}
+	return done, errors.Join(errs...)
+}
+
+// named returns the environments that are called so, or one that consists of
+// no more than its name: claim and Lease may still be there.
+func (c *Client) named(ctx context.Context, envs []Environment, o RestoreOptions) ([]Environment, error) {
+	var match []Environment
+	for _, e := range envs {
+		if e.called(o.Name) || o.Dev != "" && e.Dev == o.Dev {
+			match = append(match, e)
+		}
+	}
+	if len(match) > 0 {
+		return match, nil
+	}
+	kind, name, err := parseRef(o.Name)
+	if err != nil {
+		return nil, err
+	}
+	e := Environment{Dev: o.Dev, Kind: kind, Name: name}
+	if e.Dev == "" {
+		e.Dev = name
+	}
+	// The label may be gone while the annotations are there.
+	for _, k := range []Kind{Deployment, StatefulSet} {
+		if kind != "" && kind != k {
+			continue
+		}
+		w, err := c.get(ctx, k, name)
+		if err != nil {
+			return nil, err
+		}
+		if w != nil && (marked(w) || e.Original == nil) {
+			e.Kind, e.Original = k, w
+		}
+	}
+	return []Environment{e}, nil
+}
+
+// restore ends one environment: the original first, so that its pods start
+// while the clone's end.
+func (c *Client) restore(ctx context.Context, e *Environment, o RestoreOptions) (Restored, error) {
+	r := Restored{Dev: e.Dev, Workload: ref(e.Kind, e.Name), Missing: e.Original == nil}
+	var errs []error
+	switch w := e.Original; {
+	case w == nil:
+	case autocreated(w):
+		gone, err := c.delete(ctx, w.Kind, w.Meta.Name, w.Meta.UID)
+		r.Sandbox = gone
+		errs = append(errs, err)
+	default:
+		errs = append(errs, c.restoreOriginal(ctx, w, &r))
+	}
+	if e.Clone != nil {
+		gone, err := c.delete(ctx, Deployment, e.Clone.Name, e.Clone.UID)
+		r.Clone = gone
+		errs = append(errs, err)
+	}
+	if e.Dev != "" {
+		gone, err := c.deleteLease(ctx, e.Dev)
+		r.Lease = gone
+		errs = append(errs, err)
+		if o.Volumes {
+			gone, err := c.deleteClaim(ctx, claimName(e.Dev))
+			r.Claim = gone
+			errs = append(errs, err)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return r, err
+	}
+	if o.Wait > 0 && r.Replicas > 0 && r.Clone {
+		r.Ready = c.waitReady(ctx, e.Original, r.Replicas, o.Wait)
+	}
+	return r, nil
+}
+
+// restoreOriginal takes the two steps of a restore. Each holds for one
+// version of the object; when it changed meanwhile, the step is computed anew.
+func (c *Client) restoreOriginal(ctx context.Context, w *Workload, r *Restored) error {
+	for range maxConflicts {
+		err := c.restoreOnce(ctx, &w, r)
+		if apierrors.IsNotFound(err) {
+			r.Missing = true
+			return nil
+		}
+		if !apierrors.IsConflict(err) {
+			r.Replicas = w.Replicas
+			return err
+		}
+		now, err := c.get(ctx, w.Kind, w.Meta.Name)
+		if err != nil {
+			return err
+		}
+		if now == nil {
+			r.Missing = true
+			return nil
+		}
+		w = now
+	}
+	return fmt.Errorf("%s changes faster than it can be written: another controller edits it", w)
+}
+
+func (c *Client) restoreOnce(ctx context.Context, w **Workload, r *Restored) error {
+	body, err := replicasPatch(*w)
+	if err != nil {
+		return err
+	}
+	if body != nil {
+		now, err := c.patch(ctx, *w, types.MergePatchType, body)
+		if err != nil {
+			return err
+		}
+		*w, r.Scaled = now, true
+	}
+	if body, err = cleanPatch(*w); err != nil || body == nil {
+		return err
+	}
+	now, err := c.patch(ctx, *w, types.MergePatchType, body)
+	if err != nil {
+		return err
+	}
+	*w, r.Cleaned = now, true
+	return nil
+}
+
+// delete deletes a workload; false when it was gone already.
+func (c *Client) delete(ctx context.Context, kind Kind, name string, uid types.UID) (bool, error) {
+	var err error
+	if kind == StatefulSet {
+		err = c.Kube.AppsV1().StatefulSets(c.Namespace).Delete(ctx, name, deleteOptions(uid))
+	} else {
+		err = c.Kube.AppsV1().Deployments(c.Namespace).Delete(ctx, name, deleteOptions(uid))
+	}
+	return deleted(err), c.wrap(unlessGone(err), apps("delete", kind), name)
+}
+
+// deleteLease deletes the Lease. Who may not is not kept from a restore: the
+// Lease ends with the original, and expires.
+func (c *Client) deleteLease(ctx context.Context, dev string) (bool, error) {
+	err := c.Kube.CoordinationV1().Leases(c.Namespace).Delete(ctx, leaseName(dev), metav1.DeleteOptions{})
+	if apierrors.IsForbidden(err) {
+		return false, nil
+	}
+	return deleted(err), c.wrap(unlessGone(err), leases("delete"), leaseName(dev))
+}
+
+// deleteClaim deletes a claim that a swap made, and no other of that name.
+func (c *Client) deleteClaim(ctx context.Context, name string) (bool, error) {
+	claims := c.Kube.CoreV1().PersistentVolumeClaims(c.Namespace)
+	have, err := claims.Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, c.wrap(err, core("get", "persistentvolumeclaims"), name)
+	}
+	if have.Labels[LabelInteractive] == "" {
+		return false, nil
+	}
+	err = claims.Delete(ctx, name, deleteOptions(have.UID))
+	return deleted(err), c.wrap(unlessGone(err), core("delete", "persistentvolumeclaims"), name)
+}
+
+// deleteClaims deletes the claims of environments that ended before.
+func (c *Client) deleteClaims(ctx context.Context) ([]Restored, error) {
+	l, err := c.Kube.CoreV1().PersistentVolumeClaims(c.Namespace).
+		List(ctx, metav1.ListOptions{LabelSelector: LabelInteractive})
+	if err != nil {
+		return nil, c.wrap(err, core("list", "persistentvolumeclaims"), "")
+	}
+	var done []Restored
+	var errs []error
+	for _, claim := range l.Items {
+		if claim.DeletionTimestamp != nil {
+			continue
+		}
+		gone, err := c.deleteClaim(ctx, claim.Name)
+		errs = append(errs, err)
+		if gone {
+			done = append(done, Restored{Dev: claim.Labels[LabelInteractive], Claim: true, Missing: true})
+		}
+	}
+	return done, errors.Join(errs...)
+}
+
+// deleted tells whether a delete deleted something. A conflict is the UID's:
+// another object has the name by now.
+func deleted(err error) bool { return err == nil }
+
+func unlessGone(err error) error {
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil
+	}
+	return err
+}
+
+// waitReady waits until the original has n ready pods again, and returns how
+// many it has in the end.
+func (c *Client) waitReady(ctx context.Context, w *Workload, n int32, limit time.Duration) (ready int32) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	src := c.watchDeployments(fields.OneTermEqualSelector("metadata.name", w.Meta.Name).String())
+	if w.Kind == StatefulSet {
+		src = c.watchStatefulSets(fields.OneTermEqualSelector("metadata.name", w.Meta.Name).String())
+	}
+	seen := make(chan sighting)
+	go src.run(ctx, seen)
+	for ready < n {
+		select {
+		case <-ctx.Done():
+			return ready
+		case s := <-seen:
+			for _, o := range s.objs {
+				if now := workloadOf(o); now != nil && now.Meta.Name == w.Meta.Name {
+					ready = now.Ready
+				}
+			}
+		}
+	}
+	return ready
+}

@@ -1,0 +1,99 @@
+package workload
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/fake"
+)
+
+const (
+	testNamespace = "shop"
+	testKey       = "ssh-ed25519 AAAA ann@laptop"
+	testHolder    = "ann@laptop/1"
+)
+
+func newClient(t *testing.T, objects ...runtime.Object) (*Client, *fake.Clientset) {
+	t.Helper()
+	kube := fake.NewClientset(objects...)
+	return &Client{Kube: kube, Namespace: testNamespace, Now: func() time.Time {
+		return time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	}}, kube
+}
+
+// testDeployment is a Deployment as the API server returns one that kubectl
+// create made.
+func testDeployment(name string) *appsv1.Deployment {
+	labels := map[string]string{"app": name}
+	return &appsv1.Deployment{
+		TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: name, Namespace: testNamespace, UID: types.UID("uid-" + name),
+			Labels: map[string]string{"team": "shop"},
+		},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: new(int32(3)),
+			Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec: corev1.PodSpec{Containers: []corev1.Container{{
+					Name: "web", Image: "registry.local/shop:1",
+				}}},
+			},
+		},
+	}
+}
+
+func testStatefulSet(name string) *appsv1.StatefulSet {
+	d := testDeployment(name)
+	return &appsv1.StatefulSet{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "StatefulSet"},
+		ObjectMeta: d.ObjectMeta,
+		Spec: appsv1.StatefulSetSpec{
+			Replicas: d.Spec.Replicas, Selector: d.Spec.Selector, Template: d.Spec.Template,
+			ServiceName: name + "-headless",
+			VolumeClaimTemplates: []corev1.PersistentVolumeClaim{{
+				ObjectMeta: metav1.ObjectMeta{Name: "data"},
+			}},
+		},
+	}
+}
+
+func testDev(name string) manifest.Dev {
+	return manifest.Dev{Name: name, Sync: []manifest.SyncFolder{{Local: "/home/ann/shop", Remote: "/app"}}}
+}
+
+func testSpec(name string) Spec {
+	return Spec{
+		Dev: testDev(name), AgentImage: "agent:1", AuthorizedKey: testKey,
+		Holder: testHolder, ImageVolumes: true,
+	}
+}
+
+// swap finds and swaps a workload.
+func swap(t *testing.T, c *Client, name string, s Spec) *Swapped {
+	t.Helper()
+	f, err := c.Find(t.Context(), Query{Name: name, Dev: s.Dev.Name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.Swap(t.Context(), f, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// newContext is for helpers that property tests share, which have no context
+// of their own.
+func newContext() context.Context { return context.Background() }
+
+func joined(s []string) string { return strings.Join(s, " ") }

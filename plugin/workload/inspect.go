@@ -1,0 +1,111 @@
+package workload
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Holder returns who holds the dev environment's Lease at the moment; empty
+// when nobody does.
+func (f *Found) Holder() string {
+	if f.Lease == nil {
+		return ""
+	}
+	return deref(f.Lease.Spec.HolderIdentity, "")
+}
+
+// The API server learns of a container's end from the kubelet, about a second
+// later: how long to wait for that, and how often to ask.
+const (
+	terminationPatience = 10 * time.Second
+	terminationInterval = 100 * time.Millisecond
+)
+
+// Termination says in a few words why a container ended that ran at a moment:
+// OOMKilled, or its reason and exit code, or that its pod ends. It waits a
+// moment for the kubelet to tell; empty when that does not, or cannot be asked.
+func (c *Client) Termination(ctx context.Context, pod, container string, ran time.Time) string {
+	ctx, cancel := context.WithTimeout(ctx, terminationPatience)
+	defer cancel()
+	for {
+		p, err := c.Kube.CoreV1().Pods(c.Namespace).Get(ctx, pod, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err), err == nil && p.DeletionTimestamp != nil:
+			return "its pod is being deleted"
+		case err != nil:
+			return ""
+		}
+		if reason := terminated(p, container, ran); reason != "" {
+			return reason
+		}
+		select {
+		case <-ctx.Done():
+			return ""
+		case <-time.After(terminationInterval):
+		}
+	}
+}
+
+// terminated finds the end of a container in what the kubelet has told.
+func terminated(p *corev1.Pod, container string, ran time.Time) string {
+	for _, s := range p.Status.ContainerStatuses {
+		if s.Name != container {
+			continue
+		}
+		for _, t := range []*corev1.ContainerStateTerminated{s.State.Terminated, s.LastTerminationState.Terminated} {
+			// The kubelet tells whole seconds. An older end is an earlier
+			// container's.
+			if t != nil && !t.FinishedAt.Time.Before(ran.Truncate(time.Second)) {
+				return fmt.Sprintf("%s, exit code %d", t.Reason, t.ExitCode)
+			}
+		}
+	}
+	return ""
+}
+
+// Workdir returns the working directory of a workload's first container: the
+// spec's, else what a running pod says when it is asked. Empty when neither
+// tells: an image without the program pwd keeps it to itself.
+func (c *Client) Workdir(ctx context.Context, w *Workload) string {
+	container := &w.Template.Spec.Containers[0]
+	if container.WorkingDir != "" {
+		return container.WorkingDir
+	}
+	pods, err := c.Kube.CoreV1().Pods(c.Namespace).List(ctx, metav1.ListOptions{
+		LabelSelector: metav1.FormatLabelSelector(w.Selector),
+	})
+	if err != nil {
+		return ""
+	}
+	for i := range pods.Items {
+		p := &pods.Items[i]
+		if p.Status.Phase != corev1.PodRunning || p.DeletionTimestamp != nil {
+			continue
+		}
+		out, err := c.Exec(ctx, p.Name, container.Name, []string{"pwd"}, nil)
+		if err != nil {
+			return ""
+		}
+		return strings.TrimSpace(string(out))
+	}
+	return ""
+}
+
+// ServiceByLabels returns the name of the first Service that has the labels.
+func (c *Client) ServiceByLabels(ctx context.Context, labels map[string]string) (string, error) {
+	selector := metav1.FormatLabelSelector(&metav1.LabelSelector{MatchLabels: labels})
+	services, err := c.Kube.CoreV1().Services(c.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		return "", c.wrap(err, core("list", "services"), "")
+	}
+	if len(services.Items) == 0 {
+		return "", fmt.Errorf("no service in namespace %q has the labels %s", c.Namespace, selector)
+	}
+	return services.Items[0].Name, nil
+}

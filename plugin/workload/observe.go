@@ -1,0 +1,178 @@
+package workload
+
+import (
+	"context"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+)
+
+// Pauses between attempts to list or watch while the API server is away.
+const (
+	minPause = 100 * time.Millisecond
+	maxPause = 2 * time.Second
+)
+
+// listed is the type of a sighting that is the whole state, not a change.
+const listed watch.EventType = "LISTED"
+
+// sighting is what a source saw.
+type sighting struct {
+	rule Rule
+	kind watch.EventType
+	objs []runtime.Object
+	// err, when not nil, is why the source saw nothing. final tells that it
+	// never will: the source has ended.
+	err   error
+	final bool
+}
+
+// source lists one kind of object, then watches it.
+type source struct {
+	rule  Rule
+	list  func(context.Context, metav1.ListOptions) (runtime.Object, error)
+	watch func(context.Context, metav1.ListOptions) (watch.Interface, error)
+	opts  metav1.ListOptions
+	// fresh leaves out what was there before.
+	fresh bool
+}
+
+// run sends what it sees until ctx ends or the user may not look. After a
+// lost connection it lists again, so that a deletion is never missed.
+func (s source) run(ctx context.Context, out chan<- sighting) {
+	pause := minPause
+	for ctx.Err() == nil {
+		opened := time.Now()
+		err := s.once(ctx, out)
+		if time.Since(opened) > maxPause {
+			pause = minPause
+		}
+		if err != nil {
+			final := apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err)
+			if !send(ctx, out, sighting{rule: s.rule, err: err, final: final}) || final {
+				return
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+			pause = min(2*pause, maxPause)
+		}
+	}
+}
+
+// once lists, then watches until the watch ends.
+func (s source) once(ctx context.Context, out chan<- sighting) error {
+	opts := s.opts
+	if s.fresh {
+		opts.Limit = 1
+	}
+	l, err := s.list(ctx, opts)
+	if err != nil {
+		return err
+	}
+	if !s.fresh {
+		objs, err := meta.ExtractList(l)
+		if err != nil {
+			return err
+		}
+		if !send(ctx, out, sighting{rule: s.rule, kind: listed, objs: objs}) {
+			return nil
+		}
+	}
+	at, err := meta.ListAccessor(l)
+	if err != nil {
+		return err
+	}
+	opts = s.opts
+	opts.ResourceVersion = at.GetResourceVersion()
+	w, err := s.watch(ctx, opts)
+	if err != nil {
+		return err
+	}
+	defer w.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e, ok := <-w.ResultChan():
+			switch {
+			case !ok:
+				return nil
+			case e.Type == watch.Error:
+				return apierrors.FromObject(e.Object)
+			case e.Type == watch.Bookmark:
+				continue
+			}
+			if !send(ctx, out, sighting{rule: s.rule, kind: e.Type, objs: []runtime.Object{e.Object}}) {
+				return nil
+			}
+		}
+	}
+}
+
+func send(ctx context.Context, out chan<- sighting, s sighting) bool {
+	select {
+	case out <- s:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (c *Client) watchDeployments(fieldSelector string) source {
+	api := c.Kube.AppsV1().Deployments(c.Namespace)
+	return source{
+		rule:  apps("watch", Deployment),
+		list:  func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return api.List(ctx, o) },
+		watch: api.Watch,
+		opts:  metav1.ListOptions{FieldSelector: fieldSelector},
+	}
+}
+
+func (c *Client) watchStatefulSets(fieldSelector string) source {
+	api := c.Kube.AppsV1().StatefulSets(c.Namespace)
+	return source{
+		rule:  apps("watch", StatefulSet),
+		list:  func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return api.List(ctx, o) },
+		watch: api.Watch,
+		opts:  metav1.ListOptions{FieldSelector: fieldSelector},
+	}
+}
+
+func (c *Client) watchPods(labelSelector string) source {
+	api := c.Kube.CoreV1().Pods(c.Namespace)
+	return source{
+		rule:  core("watch", "pods"),
+		list:  func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return api.List(ctx, o) },
+		watch: api.Watch,
+		opts:  metav1.ListOptions{LabelSelector: labelSelector},
+	}
+}
+
+// watchEvents watches what is reported from now on.
+func (c *Client) watchEvents() source {
+	api := c.Kube.CoreV1().Events(c.Namespace)
+	return source{
+		rule:  core("watch", "events"),
+		list:  func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return api.List(ctx, o) },
+		watch: api.Watch,
+		fresh: true,
+	}
+}
+
+// workloadOf returns the workload that a watched object is; nil for others.
+func workloadOf(o runtime.Object) *Workload {
+	switch o := o.(type) {
+	case *appsv1.Deployment:
+		return FromDeployment(o)
+	case *appsv1.StatefulSet:
+		return FromStatefulSet(o)
+	}
+	return nil
+}

@@ -1,0 +1,117 @@
+package workload
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// fieldSet is a managed-fields set (FieldsV1): keys are path elements such as
+// "f:spec", values are nested sets.
+type fieldSet = map[string]any
+
+func decodeFields(e metav1.ManagedFieldsEntry) fieldSet {
+	var set fieldSet
+	if e.FieldsV1 == nil || json.Unmarshal(e.FieldsV1.GetRawBytes(), &set) != nil {
+		return fieldSet{}
+	}
+	return set
+}
+
+// within returns the set below a path; nil when the path is not owned.
+func within(set fieldSet, path ...string) fieldSet {
+	for _, p := range path {
+		next, ok := set["f:"+p].(fieldSet)
+		if !ok {
+			return nil
+		}
+		set = next
+	}
+	return set
+}
+
+// ownsReplicas tells whether an entry owns spec.replicas.
+func ownsReplicas(e metav1.ManagedFieldsEntry) bool {
+	return within(decodeFields(e), "spec", "replicas") != nil
+}
+
+// ours tells whether an entry is this package's.
+func ours(e metav1.ManagedFieldsEntry) bool { return e.Manager == FieldManager }
+
+// replicasOwners returns who owns spec.replicas, without the sets of fields.
+// Several managers may own one field together.
+func replicasOwners(entries []metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry {
+	var owners []metav1.ManagedFieldsEntry
+	for _, e := range entries {
+		if !ours(e) && ownsReplicas(e) {
+			e.FieldsV1 = nil
+			owners = append(owners, e)
+		}
+	}
+	return owners
+}
+
+// ownKeys returns the keys of metadata.labels or metadata.annotations that
+// this package's manager owns, alone when alone is true; sorted.
+func ownKeys(entries []metav1.ManagedFieldsEntry, field string, alone bool) []string {
+	mine, others := map[string]bool{}, map[string]bool{}
+	for _, e := range entries {
+		to := others
+		if ours(e) {
+			to = mine
+		}
+		for k := range within(decodeFields(e), "metadata", field) {
+			if name, ok := strings.CutPrefix(k, "f:"); ok {
+				to[name] = true
+			}
+		}
+	}
+	var keys []string
+	for k := range mine {
+		if !alone || !others[k] {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// handBack returns the entries without ours. When nobody else owns
+// spec.replicas by then, the former owners do again.
+func handBack(entries, former []metav1.ManagedFieldsEntry) ([]metav1.ManagedFieldsEntry, error) {
+	var kept []metav1.ManagedFieldsEntry
+	for _, e := range entries {
+		if !ours(e) {
+			kept = append(kept, e)
+		}
+	}
+	if slices.ContainsFunc(kept, ownsReplicas) {
+		return kept, nil
+	}
+	for _, f := range former {
+		i := slices.IndexFunc(kept, func(e metav1.ManagedFieldsEntry) bool {
+			return e.Manager == f.Manager && e.Operation == f.Operation &&
+				e.Subresource == f.Subresource && e.APIVersion == f.APIVersion
+		})
+		if i < 0 {
+			i = len(kept)
+			kept = append(kept, f)
+		}
+		set := decodeFields(kept[i])
+		spec := within(set, "spec")
+		if spec == nil {
+			spec = fieldSet{}
+			set["f:spec"] = spec
+		}
+		spec["f:replicas"] = fieldSet{}
+		raw, err := json.Marshal(set)
+		if err != nil {
+			return nil, err
+		}
+		kept[i].FieldsType = "FieldsV1"
+		kept[i].FieldsV1 = metav1.NewFieldsV1(string(raw))
+	}
+	return kept, nil
+}

@@ -1,0 +1,184 @@
+package workload
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// record is what AnnotationSwap holds.
+type record struct {
+	// Dev is the dev environment that the workload was swapped for.
+	Dev string `json:"dev"`
+	// Owners are the managers that owned spec.replicas before the swap.
+	Owners []metav1.ManagedFieldsEntry `json:"replicasOwners,omitempty"`
+}
+
+// recordOf returns the record of a swapped workload, empty where it has none
+// or an unreadable one: a restore works without.
+func recordOf(w *Workload) record {
+	var r record
+	if err := json.Unmarshal([]byte(w.Meta.Annotations[AnnotationSwap]), &r); err != nil {
+		return record{}
+	}
+	return r
+}
+
+// marked tells whether the workload carries the annotations of a swap.
+func marked(w *Workload) bool {
+	_, replicas := w.Meta.Annotations[AnnotationReplicas]
+	_, swap := w.Meta.Annotations[AnnotationSwap]
+	return replicas || swap
+}
+
+// before returns the workload's replica count before the swap. A count other
+// than 0 is somebody's wish of after the swap and goes before the recorded
+// one. ok is false when the workload is swapped and the record is lost.
+func before(w *Workload) (n int32, ok bool) {
+	if w.Replicas != 0 || !marked(w) {
+		return w.Replicas, true
+	}
+	v, err := strconv.ParseInt(w.Meta.Annotations[AnnotationReplicas], 10, 32)
+	if err != nil || v < 0 {
+		return 0, false
+	}
+	return int32(v), true
+}
+
+// ScaledDown returns the apply configuration that takes the original out of
+// service: 0 replicas, and in the same request all that Restore has to know.
+// Of the manifest's metadata only those keys are set that the original does
+// not have, so that nothing has to be remembered to undo it. It holds as long
+// as the object is at the resource version that it was computed from.
+func ScaledDown(w *Workload, dev string, md manifest.Metadata) (*unstructured.Unstructured, error) {
+	n, ok := before(w)
+	if !ok {
+		return nil, fmt.Errorf("%s is at 0 replicas and its annotation %s is damaged: scale it to what it should be", w, AnnotationReplicas)
+	}
+	r := record{Dev: dev, Owners: replicasOwners(w.Meta.ManagedFields)}
+	if marked(w) && w.Replicas == 0 {
+		// It is swapped already: the owners are those of before that swap.
+		r.Owners = recordOf(w).Owners
+	}
+	raw, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("rendering the record of %s: %w", w, err)
+	}
+	labels := added(w.Meta.Labels, md.Labels, ownKeys(w.Meta.ManagedFields, "labels", false))
+	labels[LabelDev] = "true"
+	annotations := added(w.Meta.Annotations, md.Annotations, ownKeys(w.Meta.ManagedFields, "annotations", false))
+	annotations[AnnotationReplicas] = strconv.Itoa(int(n))
+	annotations[AnnotationMode] = ModeSync
+	annotations[AnnotationSwap] = string(raw)
+	u := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "apps/v1",
+		"kind":       string(w.Kind),
+		"spec":       map[string]any{"replicas": int64(0)},
+	}}
+	u.SetName(w.Meta.Name)
+	u.SetNamespace(w.Meta.Namespace)
+	u.SetUID(w.Meta.UID)
+	u.SetResourceVersion(w.Meta.ResourceVersion)
+	u.SetLabels(labels)
+	u.SetAnnotations(annotations)
+	return u, nil
+}
+
+// added returns what of want the object has not, or has from us.
+func added(have, want map[string]string, own []string) map[string]string {
+	m := map[string]string{}
+	for k, v := range want {
+		if _, there := have[k]; !there {
+			m[k] = v
+		}
+	}
+	for _, k := range own {
+		if v, there := want[k]; there {
+			m[k] = v
+		}
+	}
+	return m
+}
+
+// replicasPatch returns the merge patch that is the first step of a restore:
+// the count as it was. It is nil when the count stands already, or is
+// somebody else's.
+func replicasPatch(w *Workload) ([]byte, error) {
+	n, ok := before(w)
+	if !ok {
+		return nil, fmt.Errorf("%s is at 0 replicas and its annotation %s, which says how many it had, is gone: scale it yourself", w, AnnotationReplicas)
+	}
+	if n == w.Replicas {
+		return nil, nil
+	}
+	return json.Marshal(map[string]any{
+		"metadata": map[string]any{"resourceVersion": w.Meta.ResourceVersion},
+		"spec":     map[string]any{"replicas": n},
+	})
+}
+
+// cleanPatch returns the merge patch that is the second step: it removes what
+// we added and hands the ownership of spec.replicas back. It comes last
+// because a restore that was stopped before it starts anew, while after it
+// nothing is left to do. It is nil when there is nothing of ours.
+func cleanPatch(w *Workload) ([]byte, error) {
+	var fixed []string
+	if !hasOurs(w.Meta.ManagedFields) && marked(w) {
+		// Somebody reset the managed fields; the label can only be ours.
+		fixed = []string{LabelDev}
+	}
+	labels := removals(w.Meta.Labels, fixed, ownKeys(w.Meta.ManagedFields, "labels", true))
+	annotations := removals(w.Meta.Annotations,
+		[]string{AnnotationReplicas, AnnotationMode, AnnotationSwap},
+		ownKeys(w.Meta.ManagedFields, "annotations", true))
+	entries, err := handBack(w.Meta.ManagedFields, recordOf(w).Owners)
+	if err != nil {
+		return nil, fmt.Errorf("reading the field managers of %s: %w", w, err)
+	}
+	if len(labels) == 0 && len(annotations) == 0 && !hasOurs(w.Meta.ManagedFields) {
+		return nil, nil
+	}
+	md := map[string]any{"resourceVersion": w.Meta.ResourceVersion}
+	if len(labels) > 0 {
+		md["labels"] = labels
+	}
+	if len(annotations) > 0 {
+		md["annotations"] = annotations
+	}
+	switch {
+	case len(entries) > 0:
+		md["managedFields"] = entries
+	case len(w.Meta.ManagedFields) > 0:
+		// An empty list would mean "unchanged" to the API server, one empty
+		// entry means "none".
+		md["managedFields"] = []metav1.ManagedFieldsEntry{{}}
+	}
+	return json.Marshal(map[string]any{"metadata": md})
+}
+
+func hasOurs(entries []metav1.ManagedFieldsEntry) bool {
+	for _, e := range entries {
+		if ours(e) {
+			return true
+		}
+	}
+	return false
+}
+
+// removals returns a merge patch of a map that deletes those of the keys that
+// it has.
+func removals(have map[string]string, keys ...[]string) map[string]any {
+	m := map[string]any{}
+	for _, list := range keys {
+		for _, k := range list {
+			if _, there := have[k]; there {
+				m[k] = nil
+			}
+		}
+	}
+	return m
+}

@@ -1,0 +1,187 @@
+package workload
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// maxConflicts bounds how often a write is tried anew because the object
+// changed between reading and writing.
+const maxConflicts = 8
+
+// undoTimeout bounds the deletion of a clone whose original could not be
+// scaled down.
+const undoTimeout = 10 * time.Second
+
+// Swapped is a workload in development.
+type Swapped struct {
+	Target
+	// Created is true when there was no clone before.
+	Created bool
+	// Changed is true when the clone's template changed, so that its pod is
+	// replaced.
+	Changed bool
+	// Authorized is false when the laptop's key is not in the template and
+	// has to be added through Authorize.
+	Authorized bool
+	// Replicas is the original's count before the swap.
+	Replicas int32
+	// Excluded are mount paths inside the sync roots that are not the roots'
+	// own.
+	Excluded []string
+	// Warnings did not stop anything; each is a sentence.
+	Warnings []string
+}
+
+// Swap puts the development clone in the workload's place. It writes, each by
+// server-side apply: the claim where the manifest asks for one, the clone,
+// then the original's 0 replicas. The clone goes first because its pod is
+// what one waits for, and because a clone that is refused must not leave the
+// workload without pods. Stopped between any two of them, Restore finds what
+// there is by its labels. Swapping again changes nothing where nothing
+// changed.
+func (c *Client) Swap(ctx context.Context, f *Found, s Spec) (*Swapped, error) {
+	w := f.Workload
+	if w.Meta.UID == "" {
+		made, err := c.createSandbox(ctx, &s)
+		if err != nil {
+			return nil, err
+		}
+		w = made
+	}
+	r, err := Clone(w, f.Clone, s)
+	if err != nil {
+		return nil, err
+	}
+	out := &Swapped{
+		Target: Target{
+			Dev: s.Dev.Name, Clone: r.Clone.Name, Container: r.Container,
+			Hash: r.Hash, Original: w.Selector,
+		},
+		Created:    f.Clone == nil,
+		Changed:    f.Clone == nil || f.Clone.Spec.Template.Annotations[AnnotationTemplate] != r.Hash,
+		Authorized: r.Authorized,
+		Excluded:   r.Excluded,
+	}
+	out.Replicas, _ = before(w)
+	if wantsClaim(&s.Dev) {
+		warning, err := c.ensureClaim(ctx, &s.Dev)
+		if err != nil {
+			return nil, err
+		}
+		if warning != "" {
+			out.Warnings = append(out.Warnings, warning)
+		}
+	}
+	applied, err := c.applyClone(ctx, r.Clone)
+	if err != nil {
+		return nil, err
+	}
+	out.Generation = applied.Generation
+	if autocreated(w) {
+		return out, nil
+	}
+	if err := c.scaleDown(ctx, w, &s); err != nil {
+		if f.Clone == nil && ctx.Err() == nil {
+			c.undoClone(ctx, applied)
+		}
+		return nil, err
+	}
+	return out, nil
+}
+
+// createSandbox makes the workload of a dev environment that has none.
+func (c *Client) createSandbox(ctx context.Context, s *Spec) (*Workload, error) {
+	d, err := Sandbox(&s.Dev, c.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	made, err := c.Kube.AppsV1().Deployments(c.Namespace).Create(ctx, d, metav1.CreateOptions{FieldManager: FieldManager})
+	if err != nil {
+		return nil, c.wrap(err, apps("create", Deployment), d.Name)
+	}
+	return FromDeployment(made), nil
+}
+
+func (c *Client) applyClone(ctx context.Context, clone *appsv1.Deployment) (*appsv1.Deployment, error) {
+	body, err := json.Marshal(clone)
+	if err != nil {
+		return nil, fmt.Errorf("rendering deployment %s: %w", clone.Name, err)
+	}
+	applied, err := c.Kube.AppsV1().Deployments(c.Namespace).
+		Patch(ctx, clone.Name, types.ApplyPatchType, body, applyOptions())
+	return applied, c.wrap(err, apps("patch", Deployment), clone.Name)
+}
+
+// scaleDown takes the original out of service. The object may change between
+// reading and writing, then what is written is computed anew.
+func (c *Client) scaleDown(ctx context.Context, w *Workload, s *Spec) error {
+	for range maxConflicts {
+		u, err := ScaledDown(w, s.Dev.Name, s.Dev.Metadata)
+		if err != nil {
+			return err
+		}
+		body, err := u.MarshalJSON()
+		if err != nil {
+			return fmt.Errorf("rendering %s: %w", w, err)
+		}
+		_, err = c.patch(ctx, w, types.ApplyPatchType, body)
+		if !apierrors.IsConflict(err) {
+			return err
+		}
+		now, err := c.get(ctx, w.Kind, w.Meta.Name)
+		if err != nil {
+			return err
+		}
+		if now == nil || now.Meta.UID != w.Meta.UID {
+			return fmt.Errorf("%s was deleted while it was being swapped", w)
+		}
+		w = now
+	}
+	return fmt.Errorf("%s changes faster than it can be written: another controller edits it", w)
+}
+
+// undoClone deletes a clone whose original could not be scaled down: two of
+// them would serve side by side. What fails here is left to Restore.
+func (c *Client) undoClone(ctx context.Context, clone *appsv1.Deployment) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	_ = c.Kube.AppsV1().Deployments(c.Namespace).Delete(ctx, clone.Name, deleteOptions(clone.UID))
+}
+
+// deleteOptions deletes one object, not another of the same name, and what it
+// owns after it.
+func deleteOptions(uid types.UID) metav1.DeleteOptions {
+	opts := metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)}
+	if uid != "" {
+		opts.Preconditions = &metav1.Preconditions{UID: &uid}
+	}
+	return opts
+}
+
+// patch writes to a workload and returns it as it is then.
+func (c *Client) patch(ctx context.Context, w *Workload, pt types.PatchType, body []byte) (*Workload, error) {
+	opts := metav1.PatchOptions{FieldManager: FieldManager}
+	if pt == types.ApplyPatchType {
+		opts = applyOptions()
+	}
+	if w.Kind == StatefulSet {
+		s, err := c.Kube.AppsV1().StatefulSets(c.Namespace).Patch(ctx, w.Meta.Name, pt, body, opts)
+		if err != nil {
+			return nil, c.wrap(err, apps("patch", w.Kind), w.Meta.Name)
+		}
+		return FromStatefulSet(s), nil
+	}
+	d, err := c.Kube.AppsV1().Deployments(c.Namespace).Patch(ctx, w.Meta.Name, pt, body, opts)
+	if err != nil {
+		return nil, c.wrap(err, apps("patch", w.Kind), w.Meta.Name)
+	}
+	return FromDeployment(d), nil
+}
