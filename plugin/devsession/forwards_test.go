@@ -1,0 +1,190 @@
+//go:build linux
+
+package devsession
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
+)
+
+// echo serves connections that get back what they send, with a prefix, until
+// the test ends.
+func echo(t *testing.T, prefix string) (port int) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				_, _ = io.WriteString(conn, prefix)
+				_, _ = io.Copy(conn, conn)
+				_ = conn.Close()
+			}()
+		}
+	}()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// ask sends a text to an address and returns all that comes back.
+func ask(t *testing.T, address, text string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(answer)
+}
+
+func TestForwardsOutliveTheConnection(t *testing.T) {
+	p := newPod(t)
+	target, err := Listen(t.Context(), "127.0.0.1", manifest.Forward{Local: freePort(t), Remote: echo(t, "pod: ")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reverse := Reverse{Remote: freePort(t), Local: net.JoinHostPort("127.0.0.1", strconv.Itoa(echo(t, "laptop: ")))}
+	u := p.session("echo ready; cat")
+	u.Targets, u.Reverses = []Target{target}, []Reverse{reverse}
+	// A connection that comes before the pod is there waits for it.
+	early := make(chan string, 1)
+	go func() { early <- ask(t, target.Listener.Addr().String(), "early") }()
+	u.start()
+	u.writes("ready\n")
+	if got := <-early; got != "pod: early" {
+		t.Errorf("the early connection got %q", got)
+	}
+	u.shows("forward  " + target.Text)
+	u.shows(fmt.Sprintf("reverse  %d <- %s", reverse.Remote, reverse.Local))
+	inPod := fmt.Sprintf("127.0.0.1:%d", reverse.Remote)
+	large := strings.Repeat("0123456789abcdef", 1<<16)
+	for round := range 2 {
+		if got := ask(t, target.Listener.Addr().String(), large); got != "pod: "+large {
+			t.Errorf("round %d: the forward returned %d bytes", round, len(got))
+		}
+		if got := ask(t, inPod, large); got != "laptop: "+large {
+			t.Errorf("round %d: the reverse tunnel returned %d bytes", round, len(got))
+		}
+		if round == 0 {
+			p.proxy.Refuse(true)
+			p.proxy.Cut()
+			u.shows("reconnecting")
+			late := make(chan string, 1)
+			go func() { late <- ask(t, target.Listener.Addr().String(), "late") }()
+			p.proxy.Refuse(false)
+			if got := <-late; got != "pod: late" {
+				t.Errorf("the connection that waited for the next one got %q", got)
+			}
+			u.writes("ready\nready\n")
+		}
+	}
+}
+
+func TestForwardToNobodyIsToldAndGoesOn(t *testing.T) {
+	p := newPod(t)
+	closed := freePort(t)
+	target, err := Listen(t.Context(), "127.0.0.1", manifest.Forward{Local: freePort(t), Remote: closed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := p.session("echo ready; cat")
+	u.Targets = []Target{target}
+	u.start()
+	u.writes("ready\n")
+	for range 2 {
+		if got := ask(t, target.Listener.Addr().String(), ""); got != "" {
+			t.Errorf("got %q", got)
+		}
+	}
+	u.shows("forward " + target.Text + ": ")
+	_ = u.stdin.Close()
+	if err := u.end(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestReverseThatIsTakenIsAWarning(t *testing.T) {
+	p := newPod(t)
+	u := p.session("echo ready; cat")
+	u.Reverses = []Reverse{{Remote: echo(t, ""), Local: "127.0.0.1:1"}}
+	u.start()
+	u.shows(fmt.Sprintf("reverse %d <- 127.0.0.1:1: ", u.Reverses[0].Remote))
+	u.writes("ready\n")
+	_ = u.stdin.Close()
+	if err := u.end(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestListenNamesWhoHasThePort(t *testing.T) {
+	taken := echo(t, "")
+	_, err := Listen(t.Context(), "127.0.0.1", manifest.Forward{Local: taken, Remote: 80})
+	port, ok := errors.AsType[*PortError](err)
+	if !ok || port.Port != taken || port.Privileged || !errors.Is(err, syscall.EADDRINUSE) {
+		t.Fatalf("got %v", err)
+	}
+	if want := fmt.Sprintf("(pid %d)", os.Getpid()); !strings.Contains(err.Error(), want) {
+		t.Errorf("the error %q does not name %s", err, want)
+	}
+	if owner := portOwner(freePort(t)); owner != "" {
+		t.Errorf("a free port is said to be of %s", owner)
+	}
+}
+
+func TestPortErrorTexts(t *testing.T) {
+	for _, c := range []struct {
+		err  PortError
+		want string
+	}{
+		{PortError{Port: 80, Privileged: true, err: syscall.EACCES}, "local port 80 is privileged"},
+		{PortError{Port: 80, Owner: "nginx (pid 7)", err: syscall.EADDRINUSE}, "local port 80 is already in use by nginx (pid 7)"},
+		{PortError{Port: 80, err: syscall.EADDRINUSE}, "local port 80 is already in use"},
+		{PortError{Port: 80, err: syscall.EADDRNOTAVAIL}, "local port 80 cannot be bound: cannot assign requested address"},
+	} {
+		if got := c.err.Error(); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
+
+func TestTargetText(t *testing.T) {
+	for text, f := range map[string]manifest.Forward{
+		"%d -> 80":    {Remote: 80},
+		"%d -> db:80": {Remote: 80, Service: "db"},
+	} {
+		f.Local = freePort(t)
+		target, err := Listen(t.Context(), "localhost", f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = target.Listener.Close() }()
+		if want := fmt.Sprintf(text, f.Local); target.Text != want {
+			t.Errorf("%q, want %q", target.Text, want)
+		}
+	}
+}

@@ -1,0 +1,296 @@
+//go:build linux
+
+package devsession
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/pprof"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/kubectl-okteto/kubectl-okteto/agent"
+	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
+	"github.com/kubectl-okteto/kubectl-okteto/agent/runner"
+	"github.com/kubectl-okteto/kubectl-okteto/agent/sshd"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/console"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/sshclient"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/engine"
+	"github.com/kubectl-okteto/kubectl-okteto/test/lab"
+	"github.com/kubectl-okteto/kubectl-okteto/tunnel/tunneltest"
+)
+
+// pod is a real agent in this process: the sidecar and the runner, with a
+// faulty network in front of it.
+type pod struct {
+	t *testing.T
+	// dir holds everything; its path is short, for unix sockets.
+	dir, src string
+	port     int
+	key      ssh.Signer
+	proxy    *tunneltest.Proxy
+	// stopRunner ends the dev container and waits for its end.
+	stopRunner func()
+}
+
+// newPod starts a pod that the end of the test stops.
+func newPod(t *testing.T) *pod {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "ok")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &pod{t: t, dir: dir, src: filepath.Join(dir, "src"), port: freePort(t)}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	for _, name := range []string{"run", "state", "src", "laptop"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p.key, err = sshclient.LoadOrCreateKey(filepath.Join(dir, "key")); err != nil {
+		t.Fatal(err)
+	}
+	p.startRunner()
+	t.Cleanup(func() { p.stopRunner() })
+	sidecar := agent.Sidecar{
+		Config: config.Sidecar{
+			Port: p.port, Roots: []config.Root{{Path: p.src}},
+			AuthorizedKeys: []string{strings.TrimSpace(string(ssh.MarshalAuthorizedKey(p.key.PublicKey())))},
+		},
+		RunDir: filepath.Join(dir, "run"), StateDir: filepath.Join(dir, "state"), Log: quiet(),
+	}
+	t.Cleanup(inBackground(t, sidecar.Run))
+	if _, err := sshd.WaitHostKey(t.Context(), sidecar.StateDir); err != nil {
+		t.Fatal(err)
+	}
+	if p.proxy, err = tunneltest.NewProxy(net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port))); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.proxy.Close() })
+	return p
+}
+
+func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+// startRunner starts the dev container.
+func (p *pod) startRunner() {
+	p.stopRunner = inBackground(p.t, runner.New(runner.Config{
+		Dir: filepath.Join(p.dir, "run"), Workdir: p.src, Env: os.Environ(), Log: quiet(),
+	}).Run)
+}
+
+// inBackground runs something until the function that it returns is called.
+func inBackground(t *testing.T, run func(context.Context) error) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- run(ctx) }()
+	return sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// path is a path in the laptop's folder.
+func (p *pod) path(name string) string { return filepath.Join(p.dir, "laptop", name) }
+
+func (p *pod) connector() *Connector {
+	return &Connector{
+		Signer: p.key,
+		Dial: func(ctx context.Context, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "tcp", p.proxy.Addr())
+		},
+		HostKey: func(ctx context.Context, _ string) (ssh.PublicKey, error) {
+			line, err := sshd.WaitHostKey(ctx, filepath.Join(p.dir, "state"))
+			if err != nil {
+				return nil, err
+			}
+			key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
+			return key, err
+		},
+		Authorize: func(context.Context, string) error { return nil },
+	}
+}
+
+// cluster is the cluster's side of a session, which does as it is told.
+type cluster struct {
+	activate func(context.Context) error
+	wait     func(ctx context.Context, scheduled func(string)) error
+	// taken ends the claim on the environment.
+	taken chan error
+}
+
+func (c *cluster) Activate(ctx context.Context) error {
+	if c.activate != nil {
+		return c.activate(ctx)
+	}
+	return nil
+}
+
+func (c *cluster) Wait(ctx context.Context, scheduled func(string), progress func(string)) error {
+	progress("waiting for the pod")
+	if c.wait != nil {
+		return c.wait(ctx, scheduled)
+	}
+	scheduled("pod-1")
+	return nil
+}
+
+func (c *cluster) Hold(ctx context.Context) error {
+	select {
+	case err := <-c.taken:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+func (c *cluster) Crash(context.Context, string, time.Time) string { return "OOMKilled" }
+
+// up is a session under test.
+type up struct {
+	*Session
+	t       *testing.T
+	cluster *cluster
+	// screen is what the console shows, out what the command writes.
+	screen, out *lab.Transcript
+	stdin       *io.PipeWriter
+	cancel      context.CancelFunc
+	ended       chan error
+}
+
+// session prepares a session that runs a command line and syncs the laptop's
+// folder.
+func (p *pod) session(line string) *up {
+	p.t.Helper()
+	leader, err := engine.NewLeader(engine.Config{Root: filepath.Join(p.dir, "laptop"), StateDir: filepath.Join(p.dir, "leader")})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() {
+		if err := leader.Close(); err != nil {
+			p.t.Error(err)
+		}
+	})
+	in, stdin := io.Pipe()
+	input := sshclient.NewInput(in)
+	u := &up{
+		t: p.t, cluster: &cluster{taken: make(chan error, 1)},
+		screen: lab.NewTranscript(), out: lab.NewTranscript(), stdin: stdin, ended: make(chan error, 1),
+	}
+	u.Session = &Session{
+		Name: "api", Environment: u.cluster, Connector: p.connector(),
+		Folders: []*Folder{{Leader: leader, Local: filepath.Join(p.dir, "laptop"), Remote: p.src}},
+		Command: func(ctx context.Context, client *sshclient.Client) error {
+			return client.Run(ctx, sshclient.Command{Line: line, Stdin: input, Stdout: u.out})
+		},
+		Socket: filepath.Join(p.dir, "up.sock"), Timeout: lab.Patience,
+		Console: console.New(u.screen, console.Style{}, time.Now),
+	}
+	return u
+}
+
+// start runs the session in the background, until the end of the test.
+func (u *up) start() *up {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(u.t.Context()))
+	u.cancel = cancel
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		u.ended <- u.Run(ctx)
+	}()
+	u.t.Cleanup(func() {
+		cancel()
+		_ = u.stdin.Close()
+		<-stopped
+		if u.t.Failed() {
+			u.t.Logf("screen:\n%s\noutput:\n%s", u.screen, u.out)
+		}
+	})
+	return u
+}
+
+// end returns what Run returned.
+func (u *up) end() error {
+	u.t.Helper()
+	select {
+	case err := <-u.ended:
+		return err
+	case <-time.After(lab.Patience):
+		u.t.Fatalf("the session does not end; screen:\n%s", u.screen)
+		return nil
+	}
+}
+
+// shows awaits a text on the screen, writes one in the command's output.
+func (u *up) shows(text string)  { u.t.Helper(); u.await(u.screen, text) }
+func (u *up) writes(text string) { u.t.Helper(); u.await(u.out, text) }
+
+func (u *up) await(tr *lab.Transcript, text string) {
+	u.t.Helper()
+	if err := tr.Await(u.t.Context(), text); err != nil {
+		u.t.Fatal(err)
+	}
+}
+
+// exitStatus is the status of a command that ended by itself; -1 when it did
+// not.
+func exitStatus(err error) int {
+	exit, ok := errors.AsType[*sshclient.ExitError](err)
+	switch {
+	case err == nil:
+		return 0
+	case ok:
+		return exit.Status
+	default:
+		return -1
+	}
+}
+
+// noneLeft fails the test when goroutines of this package go on. There is no
+// event for the end of a goroutine.
+func noneLeft(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+		var stacks strings.Builder
+		_ = pprof.Lookup("goroutine").WriteTo(&stacks, 2)
+		var left []string
+		for _, stack := range strings.Split(stacks.String(), "\n\n") {
+			ours := strings.Contains(stack, "plugin/devsession.(*S") || strings.Contains(stack, "plugin/devsession.(*C") ||
+				strings.Contains(stack, "plugin/sshclient.")
+			// What reads the input waits for it: it is the next command's.
+			if ours && !strings.Contains(stack, "sshclient.(*Input)") {
+				left = append(left, stack)
+			}
+		}
+		if len(left) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("left behind:\n%s", strings.Join(left, "\n\n"))
+		}
+	}
+}

@@ -1,0 +1,243 @@
+// Package devsession keeps alive what `up` is about: the pod, the connection
+// to its agent, the sync of folders, the forwards and the command. When the
+// connection or the pod is lost it starts them again in place.
+package devsession
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/console"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/sshclient"
+)
+
+// Environment is the cluster's side of a development environment.
+type Environment interface {
+	// Activate swaps the workload for its development clone. It is called
+	// once.
+	Activate(ctx context.Context) error
+	// Wait returns when the development container runs, or why it cannot. It
+	// calls scheduled with the pod's name as soon as the pod has a node, and
+	// progress with what it waits for. Called again after a lost connection,
+	// it fails as Hold does when the environment is no longer this session's.
+	Wait(ctx context.Context, scheduled func(pod string), progress func(text string)) error
+	// Hold keeps the claim on the environment until ctx ends; it fails when
+	// somebody else took the environment over, or ended it.
+	Hold(ctx context.Context) error
+	// Crash says why the development container of the pod ended that ran at
+	// a moment, such as "OOMKilled"; empty when that cannot be learned.
+	Crash(ctx context.Context, pod string, ran time.Time) string
+}
+
+// Session is one run of `up`.
+type Session struct {
+	// Name is the development container's name in the manifest.
+	Name string
+	// Environment is the cluster's side.
+	Environment Environment
+	// Connector connects to the agent.
+	Connector *Connector
+	// Folders are synced, Targets and Reverses forwarded.
+	Folders  []*Folder
+	Targets  []Target
+	Reverses []Reverse
+	// Command runs the user's command over a connection, to its end.
+	Command func(ctx context.Context, client *sshclient.Client) error
+	// Socket is the path of the control socket.
+	Socket string
+	// Timeout bounds connecting and the first answer of everything else.
+	Timeout time.Duration
+	// Console shows progress.
+	Console *console.Console
+
+	link   link
+	worked bool
+}
+
+// errLost wraps what ended a connection that had worked.
+var errLost = errors.New("connection lost")
+
+// Run activates the environment and runs the command in it until the command
+// ends: nil or its *sshclient.ExitError. Anything else is an error that no
+// reconnecting can mend, or the cause of ctx's end.
+func (s *Session) Run(ctx context.Context) error {
+	preparing, stop := context.WithCancel(ctx)
+	prepared := make(chan struct{})
+	go func() {
+		defer close(prepared)
+		s.prepare(preparing)
+	}()
+	defer func() {
+		stop()
+		<-prepared
+	}()
+	if err := s.Environment.Activate(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	group, background := errgroup.WithContext(ctx)
+	defer func() {
+		cancel(nil)
+		_ = group.Wait()
+	}()
+	// Nothing of the background may end the session quietly: its first error
+	// becomes the cause that the command's end is reported with.
+	keep := func(run func(context.Context) error) {
+		group.Go(func() error {
+			err := run(background)
+			if err != nil && ctx.Err() == nil {
+				cancel(err)
+			}
+			return err
+		})
+	}
+	keep(s.Environment.Hold)
+	group.Go(func() error {
+		if err := serveControl(background, s.Socket, s.Flush); err != nil && ctx.Err() == nil {
+			s.Console.Warn("other commands on this machine will not wait for what was saved before them: %v", err)
+		}
+		return nil
+	})
+	for _, t := range s.Targets {
+		keep(func(ctx context.Context) error { return s.serveForward(ctx, t) })
+	}
+	return s.runUntilDone(ctx)
+}
+
+// runUntilDone attempts until something other than a lost connection ends it.
+// A session that never got as far as its command gives up after the timeout:
+// what does not work at all will not mend itself.
+func (s *Session) runUntilDone(ctx context.Context) error {
+	pause := backoff{}
+	begun := time.Now()
+	for {
+		started := time.Now()
+		err := s.attempt(ctx)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if !errors.Is(err, errLost) || !s.worked && time.Since(begun) > s.Timeout {
+			return err
+		}
+		if time.Since(started) > backoffReset {
+			pause = backoff{}
+		}
+		s.Console.Warn("%v; reconnecting to %s", err, s.Name)
+		if err := pause.wait(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// attempt connects, syncs, forwards and runs the command once.
+func (s *Session) attempt(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	group, groupCtx := errgroup.WithContext(ctx)
+	var client *sshclient.Client
+	defer func() {
+		cancel(nil)
+		if client != nil {
+			// Before waiting: on a connection that is full nothing ends by
+			// itself.
+			_ = client.Close()
+		}
+		_ = group.Wait()
+	}()
+	start := s.Console.Start()
+	// From the command's start on the terminal is the command's.
+	var running atomic.Bool
+	pod, err := s.awaitPod(groupCtx, group, cancel, func(text string) {
+		if !running.Load() {
+			s.Console.Status("%s", text)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if client, err = s.connect(ctx, pod); err != nil {
+		return err
+	}
+	group.Go(func() error {
+		cancel(lostError(client.Wait()))
+		return nil
+	})
+	status, err := watchStatus(groupCtx, client)
+	if err != nil {
+		return cause(ctx, err)
+	}
+	s.link.set(client)
+	defer s.link.set(nil)
+	if err := s.startSync(groupCtx, group, client, cancel); err != nil {
+		return cause(ctx, err)
+	}
+	s.startReverses(groupCtx, group, client)
+	if _, err := status.await(ctx, func(st config.Status) bool { return st.Runner.Running }); err != nil {
+		return cause(ctx, err)
+	}
+	s.worked = true
+	running.Store(true)
+	start.Done("development container %s is running", s.Name)
+	s.showForwards()
+	return cause(ctx, s.runCommand(ctx, client, status, pod))
+}
+
+// awaitPod returns as soon as the pod has a node: the agent can often be
+// reached before the API server knows that it runs. A pod that cannot start
+// ends ctx.
+func (s *Session) awaitPod(ctx context.Context, group *errgroup.Group, cancel context.CancelCauseFunc, progress func(string)) (string, error) {
+	scheduled := make(chan string, 1)
+	failed := make(chan error, 1)
+	group.Go(func() error {
+		err := s.Environment.Wait(ctx, func(pod string) {
+			select {
+			case scheduled <- pod:
+			default:
+			}
+		}, progress)
+		if err != nil {
+			cancel(err)
+			failed <- err
+		}
+		return nil
+	})
+	select {
+	case pod := <-scheduled:
+		return pod, nil
+	case err := <-failed:
+		return "", err
+	}
+}
+
+// connect reaches the agent within the timeout.
+func (s *Session) connect(ctx context.Context, pod string) (*sshclient.Client, error) {
+	step := s.Console.Start()
+	connecting, cancel := context.WithTimeout(ctx, s.Timeout)
+	defer cancel()
+	client, err := s.Connector.Connect(connecting, pod)
+	if err != nil {
+		return nil, cause(ctx, err)
+	}
+	step.Done("connected to pod %s", pod)
+	return client, nil
+}
+
+// cause prefers why ctx ended over the error that its end led to.
+func cause(ctx context.Context, err error) error {
+	if c := context.Cause(ctx); c != nil && err != nil {
+		return c
+	}
+	return err
+}
+
+func lostError(err error) error {
+	if err == nil {
+		return errLost
+	}
+	return fmt.Errorf("%w: %w", errLost, err)
+}

@@ -1,0 +1,392 @@
+//go:build linux
+
+package devsession
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/sshclient"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/engine"
+)
+
+func write(t *testing.T, file, content string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+func TestCommandEndsTheSession(t *testing.T) {
+	p := newPod(t)
+	for line, want := range map[string]int{"true": 0, "exit 7": 7, "exit 255": 255, "kill -TERM $$": 143, "no-such-program": 127} {
+		u := p.session(line).start()
+		if got := exitStatus(u.end()); got != want {
+			t.Errorf("%q ended the session with %d, want %d", line, got, want)
+		}
+		noneLeft(t)
+	}
+}
+
+func TestCommandSeesWhatWasSavedAndBringsBackWhatItWrites(t *testing.T) {
+	p := newPod(t)
+	write(t, p.path("from-laptop"), "laptop")
+	u := p.session("cat from-laptop; cat; printf pod > from-pod; rm from-laptop").start()
+	_, _ = io.WriteString(u.stdin, " and input")
+	_ = u.stdin.Close()
+	if err := u.end(); err != nil {
+		t.Fatal(err)
+	}
+	if got := u.out.String(); got != "laptop and input" {
+		t.Errorf("the command wrote %q", got)
+	}
+	if got := read(t, p.path("from-pod")); got != "pod" {
+		t.Errorf("what the command wrote did not come back before the session ended: %q", got)
+	}
+	if got := read(t, p.path("from-laptop")); got != "" {
+		t.Errorf("what the command deleted is still there: %q", got)
+	}
+}
+
+func TestFlushBringsWhatWasSavedBefore(t *testing.T) {
+	p := newPod(t)
+	u := p.session("echo ready; cat")
+	if err := Flush(t.Context(), u.Socket); !errors.Is(err, ErrNoSession) {
+		t.Errorf("without a session: %v", err)
+	}
+	// What a killed session left behind.
+	write(t, u.Socket, "")
+	u.start()
+	u.writes("ready\n")
+	for i := range 20 {
+		want := strings.Repeat(fmt.Sprintf("round %d\n", i), 5000)
+		write(t, p.path("file"), want)
+		if err := Flush(t.Context(), u.Socket); err != nil {
+			t.Fatal(err)
+		}
+		if got := read(t, filepath.Join(p.src, "file")); got != want {
+			t.Fatalf("round %d: the pod has %d bytes of %d", i, len(got), len(want))
+		}
+	}
+	_ = u.stdin.Close()
+	if err := u.end(); err != nil {
+		t.Error(err)
+	}
+	if err := Flush(t.Context(), u.Socket); !errors.Is(err, ErrNoSession) {
+		t.Errorf("after the session: %v", err)
+	}
+}
+
+func TestFlushGivesUpWithItsCaller(t *testing.T) {
+	p := newPod(t)
+	u := p.session("echo ready; cat").start()
+	u.writes("ready\n")
+	p.proxy.BlackHole(true)
+	write(t, p.path("file"), "new")
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := Flush(ctx, u.Socket); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("while nothing gets through: %v", err)
+	}
+	p.proxy.BlackHole(false)
+	if err := Flush(t.Context(), u.Socket); err != nil || read(t, filepath.Join(p.src, "file")) != "new" {
+		t.Errorf("when all gets through again: %v", err)
+	}
+}
+
+func TestReconnectsAndRunsTheCommandAgain(t *testing.T) {
+	p := newPod(t)
+	write(t, p.path("file"), "one")
+	u := p.session("cat file; echo; cat").start()
+	u.writes("one\n")
+	p.proxy.Refuse(true)
+	p.proxy.Cut()
+	u.shows("connection lost")
+	u.shows("reconnecting to api")
+	write(t, p.path("file"), "two")
+	p.proxy.Refuse(false)
+	u.writes("two\n")
+	p.proxy.Cut()
+	u.writes("two\ntwo\n")
+	_, _ = io.WriteString(u.stdin, "the input is the new command's")
+	_ = u.stdin.Close()
+	if err := u.end(); err != nil {
+		t.Fatal(err)
+	}
+	if got := u.out.String(); got != "one\ntwo\ntwo\nthe input is the new command's" {
+		t.Errorf("the commands wrote %q", got)
+	}
+	noneLeft(t)
+}
+
+func TestCrashedContainerIsAwaited(t *testing.T) {
+	p := newPod(t)
+	u := p.session("echo ready; cat").start()
+	u.writes("ready\n")
+	p.stopRunner()
+	u.shows("the development container ended: OOMKilled")
+	// Sync needs no dev container.
+	write(t, p.path("file"), "meanwhile")
+	if err := Flush(t.Context(), u.Socket); err != nil || read(t, filepath.Join(p.src, "file")) != "meanwhile" {
+		t.Errorf("sync without the dev container: %v", err)
+	}
+	p.startRunner()
+	u.writes("ready\nready\n")
+	_ = u.stdin.Close()
+	if err := u.end(); err != nil {
+		t.Error(err)
+	}
+	if strings.Contains(u.screen.String(), "connection lost") {
+		t.Errorf("the connection was lost with the container:\n%s", u.screen)
+	}
+}
+
+func TestFailuresThatEndTheSession(t *testing.T) {
+	broken := errors.New("broken for good")
+	for name, prepare := range map[string]func(p *pod, u *up){
+		"swapping": func(_ *pod, u *up) {
+			u.cluster.activate = func(context.Context) error { return broken }
+		},
+		"waiting": func(_ *pod, u *up) {
+			u.cluster.wait = func(context.Context, func(string)) error { return broken }
+		},
+		"waiting, while connecting": func(p *pod, u *up) {
+			p.proxy.Refuse(true)
+			dialed := make(chan struct{}, 1)
+			dial := u.Connector.Dial
+			u.Connector.Dial = func(ctx context.Context, pod string) (net.Conn, error) {
+				select {
+				case dialed <- struct{}{}:
+				default:
+				}
+				return dial(ctx, pod)
+			}
+			u.cluster.wait = func(_ context.Context, scheduled func(string)) error {
+				scheduled("pod-1")
+				<-dialed
+				return broken
+			}
+		},
+		"the right to connect": func(_ *pod, u *up) {
+			u.Connector.Dial = func(context.Context, string) (net.Conn, error) { return nil, broken }
+		},
+		"the right to read the host key": func(p *pod, u *up) {
+			p.proxy.Refuse(true)
+			u.Connector.HostKey = func(context.Context, string) (ssh.PublicKey, error) { return nil, broken }
+		},
+		"the right to add a key": func(p *pod, u *up) {
+			p.proxy.BlackHole(true)
+			u.Connector.Authorize = func(context.Context, string) error { return broken }
+		},
+		"a take-over": func(_ *pod, u *up) { u.cluster.taken <- broken },
+		"a take-over while waiting": func(_ *pod, u *up) {
+			u.cluster.wait = func(ctx context.Context, _ func(string)) error {
+				u.cluster.taken <- broken
+				<-ctx.Done()
+				return ctx.Err()
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPod(t)
+			u := p.session("sleep 1000")
+			u.Connector.Final = func(err error) bool { return errors.Is(err, broken) }
+			prepare(p, u)
+			if err := u.start().end(); !errors.Is(err, broken) {
+				t.Errorf("the session ended with %v", err)
+			}
+			noneLeft(t)
+		})
+	}
+}
+
+func TestWrongHostKeyEndsTheSession(t *testing.T) {
+	p := newPod(t)
+	u := p.session("true")
+	u.Connector.HostKey = func(context.Context, string) (ssh.PublicKey, error) { return p.key.PublicKey(), nil }
+	if err := u.start().end(); !errors.Is(err, sshclient.ErrHostKeyMismatch) {
+		t.Errorf("the session ended with %v", err)
+	}
+}
+
+func TestSyncThatCannotWorkEndsTheSession(t *testing.T) {
+	p := newPod(t)
+	u := p.session("true")
+	u.Folders[0].Remote = "/not/served"
+	err := u.start().end()
+	if _, ok := errors.AsType[*engine.StopError](err); !ok || !strings.Contains(err.Error(), "/not/served") {
+		t.Errorf("the session ended with %v", err)
+	}
+}
+
+func TestGivesUpOnWhatNeverWorked(t *testing.T) {
+	p := newPod(t)
+	p.proxy.Refuse(true)
+	u := p.session("true")
+	u.Timeout = 50 * time.Millisecond
+	if err := u.start().end(); err == nil || !strings.Contains(err.Error(), "connecting to pod pod-1: ") || exitStatus(err) >= 0 {
+		t.Errorf("the session ended with %v", err)
+	}
+}
+
+// tripwire tells when so many bytes were written.
+type tripwire struct {
+	net.Conn
+	left int
+	trip func()
+}
+
+func (c *tripwire) Write(b []byte) (int, error) {
+	if c.left -= len(b); c.left < 0 {
+		c.trip()
+	}
+	return c.Conn.Write(b)
+}
+
+func TestCancelEndsTheSessionAtEveryStage(t *testing.T) {
+	for name, reach := range map[string]func(p *pod, u *up){
+		"swapping": func(_ *pod, u *up) {
+			begun := make(chan struct{})
+			u.cluster.activate = func(ctx context.Context) error { close(begun); <-ctx.Done(); return ctx.Err() }
+			u.start()
+			<-begun
+		},
+		"waiting": func(_ *pod, u *up) {
+			begun := make(chan struct{})
+			u.cluster.wait = func(ctx context.Context, _ func(string)) error { close(begun); <-ctx.Done(); return ctx.Err() }
+			u.start()
+			<-begun
+		},
+		"connecting": func(p *pod, u *up) {
+			p.proxy.BlackHole(true)
+			u.start()
+			p.proxy.AwaitConnection()
+		},
+		"nobody there": func(p *pod, u *up) {
+			p.proxy.Refuse(true)
+			u.start()
+			u.shows("waiting for the pod")
+		},
+		"syncing, with no network": func(p *pod, u *up) {
+			noise := make([]byte, 16<<20)
+			_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
+			write(u.t, p.path("noise"), string(noise))
+			sent := make(chan struct{})
+			dial := u.Connector.Dial
+			u.Connector.Dial = func(ctx context.Context, pod string) (net.Conn, error) {
+				conn, err := dial(ctx, pod)
+				return &tripwire{Conn: conn, left: 1 << 20, trip: sync.OnceFunc(func() { p.proxy.BlackHole(true); close(sent) })}, err
+			}
+			u.start()
+			<-sent
+		},
+		"running": func(_ *pod, u *up) {
+			u.start()
+			u.writes("ready\n")
+		},
+		"running, with no network": func(p *pod, u *up) {
+			u.start()
+			u.writes("ready\n")
+			p.proxy.BlackHole(true)
+		},
+		"reconnecting": func(p *pod, u *up) {
+			u.start()
+			u.writes("ready\n")
+			p.proxy.Refuse(true)
+			p.proxy.Cut()
+			u.shows("reconnecting")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPod(t)
+			u := p.session("echo ready; exec sleep 1000")
+			reach(p, u)
+			u.cancel()
+			if err := u.end(); !errors.Is(err, context.Canceled) {
+				t.Errorf("the session ended with %v", err)
+			}
+			noneLeft(t)
+			if err := Flush(t.Context(), u.Socket); !errors.Is(err, ErrNoSession) {
+				t.Errorf("the control socket is still served: %v", err)
+			}
+		})
+	}
+}
+
+func TestBackoffGrowsToItsBound(t *testing.T) {
+	b := backoff{}
+	longest := backoffFirst
+	for range 20 {
+		if pause := b.next(); pause < longest/2 || pause > longest {
+			t.Errorf("a pause of %v, want at most %v and at least half of it", pause, longest)
+		}
+		longest = min(2*longest, backoffLongest)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	broken := errors.New("broken")
+	cancel(broken)
+	if err := b.wait(ctx); !errors.Is(err, broken) {
+		t.Errorf("an ended context: %v", err)
+	}
+}
+
+func TestLinkWakesAllWhoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l link
+		client := &sshclient.Client{}
+		ctx, cancel := context.WithCancel(t.Context())
+		got := make(chan error, 4)
+		for i := range 4 {
+			ctx := ctx
+			if i > 0 {
+				ctx = t.Context()
+			}
+			go func() {
+				c, err := l.get(ctx)
+				if err == nil && c != client {
+					err = errors.New("another client")
+				}
+				got <- err
+			}()
+		}
+		synctest.Wait()
+		cancel()
+		if err := <-got; !errors.Is(err, context.Canceled) {
+			t.Errorf("who gave up got %v", err)
+		}
+		l.set(nil)
+		synctest.Wait()
+		if len(got) > 0 {
+			t.Error("no connection woke somebody")
+		}
+		l.set(client)
+		for range 3 {
+			if err := <-got; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}

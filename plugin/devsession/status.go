@@ -1,0 +1,95 @@
+package devsession
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+
+	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/sshclient"
+)
+
+// statusWatch follows what the agent says about itself.
+type statusWatch struct {
+	mu      sync.Mutex
+	last    config.Status
+	err     error
+	changed chan struct{}
+}
+
+// watchStatus opens the status subsystem and follows it until ctx ends.
+func watchStatus(ctx context.Context, client *sshclient.Client) (*statusWatch, error) {
+	w := &statusWatch{changed: make(chan struct{})}
+	first := make(chan error, 1)
+	go func() {
+		err := FollowStatus(ctx, client, func(st config.Status) {
+			w.update(st, nil)
+			select {
+			case first <- nil:
+			default:
+			}
+		})
+		err = lostError(err)
+		w.update(config.Status{}, err)
+		first <- err
+	}()
+	select {
+	case err := <-first:
+		return w, err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+func (w *statusWatch) update(st config.Status, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err == nil {
+		w.last = st
+	}
+	w.err = err
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
+
+// await waits until a status meets the condition.
+func (w *statusWatch) await(ctx context.Context, condition func(config.Status) bool) (config.Status, error) {
+	for {
+		w.mu.Lock()
+		last, err, changed := w.last, w.err, w.changed
+		w.mu.Unlock()
+		if err != nil {
+			return last, err
+		}
+		if condition(last) {
+			return last, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return last, context.Cause(ctx)
+		}
+	}
+}
+
+// FollowStatus reports the agent's status, at once and at each change, until
+// ctx or the connection ends.
+func FollowStatus(ctx context.Context, client *sshclient.Client, report func(config.Status)) error {
+	channel, err := client.Subsystem(ctx, config.SubsystemStatus)
+	if err != nil {
+		return fmt.Errorf("asking the agent for its status: %w", err)
+	}
+	defer func() { _ = channel.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = channel.Close() })()
+	for lines := json.NewDecoder(channel); ; {
+		var st config.Status
+		if err := lines.Decode(&st); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("reading the agent's status: %w", err)
+		}
+		report(st)
+	}
+}

@@ -1,0 +1,111 @@
+package devsession
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/console"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/sshclient"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/engine"
+)
+
+// Folder is one synced folder: the laptop's end outlives connections.
+type Folder struct {
+	// Leader is the laptop's end.
+	Leader *engine.Leader
+	// Local and Remote are the roots on either side.
+	Local, Remote string
+}
+
+// startSync starts to sync every folder over the connection and waits until
+// what the laptop has is in the pod. A sync that ends later cancels with its
+// cause.
+func (s *Session) startSync(ctx context.Context, group *errgroup.Group, client *sshclient.Client, cancel context.CancelCauseFunc) error {
+	step := s.Console.Start()
+	for _, f := range s.Folders {
+		group.Go(func() error {
+			if err := f.run(ctx, client); ctx.Err() == nil {
+				cancel(f.ended(err))
+			}
+			return nil
+		})
+	}
+	if err := s.Flush(ctx); err != nil {
+		return err
+	}
+	var files int
+	var bytes int64
+	for _, f := range s.Folders {
+		status := f.Leader.Status()
+		files, bytes = files+status.Files, bytes+status.Bytes
+	}
+	step.Done("synchronized %d files, %s", files, console.Bytes(bytes))
+	return nil
+}
+
+func (f *Folder) run(ctx context.Context, client *sshclient.Client) error {
+	channel, err := client.Subsystem(ctx, config.SubsystemSync)
+	if err != nil {
+		return fmt.Errorf("opening the channel: %w", err)
+	}
+	defer func() { _ = channel.Close() }()
+	return f.Leader.Run(ctx, channel, f.Remote)
+}
+
+// ended says whether a sync that ended may go on over another connection. One
+// that was replaced may not either, but who took the environment over is for
+// the Lease to tell, which is asked before reconnecting.
+func (f *Folder) ended(err error) error {
+	err = fmt.Errorf("syncing %s: %w", f.Local, err)
+	var version *syncproto.VersionError
+	var stopped *engine.StopError
+	switch {
+	case errors.As(err, &version):
+		return err
+	case errors.As(err, &stopped) && stopped.Code != syncproto.StopReplaced && stopped.Code != syncproto.StopClosed:
+		return err
+	}
+	return lostError(err)
+}
+
+// prepare scans the folders while the cluster is still busy. What goes wrong
+// here goes wrong again, and is reported, when the sync starts.
+func (s *Session) prepare(ctx context.Context) {
+	for _, f := range s.Folders {
+		if f.Leader.Prepare(ctx) != nil {
+			return
+		}
+	}
+}
+
+// Flush waits until all that was saved on the laptop before the call is
+// applied in the pod.
+func (s *Session) Flush(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, f := range s.Folders {
+		group.Go(func() error { return f.Leader.Flush(ctx) })
+	}
+	return group.Wait()
+}
+
+// settle brings what the command wrote back to the laptop before the session
+// ends, within a bound: an end that hangs is worse than a late file, which the
+// next start brings.
+func (s *Session) settle(ctx context.Context) {
+	const patience = 10 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	group, ctx := errgroup.WithContext(ctx)
+	for _, f := range s.Folders {
+		group.Go(func() error { return f.Leader.Settle(ctx) })
+	}
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		s.Console.Warn("what the command wrote last may not be on this machine yet: %v", err)
+	}
+}
