@@ -1,0 +1,138 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/console"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/workload"
+)
+
+// environment is the cluster's side of a dev session.
+type environment struct {
+	workloads *workload.Client
+	found     *workload.Found
+	spec      workload.Spec
+	claimant  workload.Claimant
+	console   *console.Console
+	// mounted are paths inside the synced folders where the dev container
+	// has something else mounted.
+	mounted []string
+
+	swapped *workload.Swapped
+	lease   *workload.Lease
+	// awaited is true once a pod ran: from then on the original's pods are
+	// nothing to wait for.
+	awaited bool
+	// halfway is true when the swap was interrupted, so that nobody knows
+	// what it has made.
+	halfway bool
+}
+
+// Activate takes the Lease and swaps the workload.
+func (e *environment) Activate(ctx context.Context) error {
+	lease, err := e.workloads.Acquire(ctx, e.found, e.claimant)
+	if err != nil {
+		return err
+	}
+	e.lease = lease
+	if lease.Unavailable != nil {
+		e.console.Warn("nobody else will know that you develop here: %v", lease.Unavailable)
+	}
+	e.swapped, err = e.workloads.Swap(ctx, e.found, e.spec)
+	if err != nil {
+		e.halfway = ctx.Err() != nil
+		return errors.Join(err, e.giveUp(ctx))
+	}
+	for _, w := range e.swapped.Warnings {
+		e.console.Warn("%s", w)
+	}
+	return nil
+}
+
+// giveUp leaves no Lease behind where a swap has made nothing.
+func (e *environment) giveUp(ctx context.Context) error {
+	if e.found.Clone != nil {
+		return e.release(ctx)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	return e.lease.Discard(ctx)
+}
+
+// release gives the Lease up, also after ctx has ended.
+func (e *environment) release(ctx context.Context) error {
+	if e.lease == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	return e.lease.Release(ctx)
+}
+
+// Wait waits for the dev container.
+func (e *environment) Wait(ctx context.Context, scheduled func(pod string), progress func(text string)) error {
+	target := e.swapped.Target
+	if e.awaited {
+		// That somebody else has the environment now may be why the
+		// connection was lost.
+		if err := e.lease.Check(ctx); err != nil {
+			return err
+		}
+		target.Original = nil
+	}
+	_, err := e.workloads.Wait(ctx, target, workload.WaitOptions{
+		Until:   workload.Running,
+		Timeout: e.spec.Dev.Timeout.Resources,
+		Ran:     e.awaited,
+		Progress: func(p workload.Progress) {
+			progress(p.String())
+			if p.Node != "" {
+				scheduled(p.Pod)
+			}
+		},
+	})
+	if err == nil {
+		e.awaited = true
+	}
+	return err
+}
+
+// Hold renews the Lease.
+func (e *environment) Hold(ctx context.Context) error { return e.lease.Renew(ctx) }
+
+// Crash says why the dev container ended.
+func (e *environment) Crash(ctx context.Context, pod string, ran time.Time) string {
+	return e.workloads.Termination(ctx, pod, e.swapped.Container, ran)
+}
+
+// find asks for the workload and the server's version at once, and completes
+// the spec with what they say.
+func (e *environment) find(ctx context.Context, q workload.Query) error {
+	var group errgroup.Group
+	group.Go(func() (err error) {
+		e.found, err = e.workloads.Find(ctx, q)
+		return err
+	})
+	group.Go(func() error {
+		server, err := e.workloads.Server(ctx)
+		e.spec.ImageVolumes = server.ImageVolumes
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("%w", err)
+	}
+	if e.found.Meta.UID == "" {
+		return nil
+	}
+	rendered, err := workload.Clone(e.found.Workload, e.found.Clone, e.spec)
+	if err != nil {
+		return err
+	}
+	e.mounted = rendered.Excluded
+	return nil
+}

@@ -1,0 +1,234 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/devsession"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/sshclient"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/workload"
+)
+
+// releaseTimeout bounds what is still done after the user has ended `up`.
+const releaseTimeout = 5 * time.Second
+
+type upOptions struct {
+	factory      *Factory
+	file         string
+	env          []string
+	remote       int
+	takeOver     bool
+	forwardAgent bool
+	name         string
+	command      []string
+}
+
+func newUpCmd(f *Factory) *cobra.Command {
+	o := &upOptions{factory: f}
+	cmd := &cobra.Command{
+		Use:   "up [NAME] [-- COMMAND [ARG...]]",
+		Short: "Swap a workload for a development container and work in it",
+		Long: `Swap a Deployment or StatefulSet for a development container, sync the source
+folder with it both ways, open forwards and run a command there: the manifest's,
+or the one after --. The command's exit status is passed on; 255 means that it
+could not be run.
+
+The development container stays when the command has ended: 'up' again comes
+back to it, 'down' gives the original back. Without a manifest, name a workload:
+this folder is synced to its working directory.`,
+		Example: `  kubectl okteto up
+  kubectl okteto up api -- npm test
+  kubectl okteto up statefulset/db -n staging`,
+		RunE: func(cmd *cobra.Command, args []string) error { return runCommand(cmd, args, o) },
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&o.file, "file", "f", "", "manifest; found in this folder when not given")
+	flags.StringArrayVarP(&o.env, "env", "e", nil, "environment variable NAME=value of the development container; may be repeated")
+	flags.IntVarP(&o.remote, "remote", "r", 0, "local port for SSH, for tools that cannot use a ProxyCommand")
+	flags.BoolVar(&o.takeOver, "take-over", false, "take the development container from whoever holds it")
+	flags.BoolVarP(&o.forwardAgent, "forward-agent", "A", false, "let the command use your ssh-agent")
+	return cmd
+}
+
+// Complete takes the name and the command.
+func (o *upOptions) Complete(cmd *cobra.Command, args []string) (err error) {
+	o.name, o.command, err = splitDash(cmd, args)
+	return err
+}
+
+// Validate checks the flags.
+func (o *upOptions) Validate() error {
+	for _, e := range o.env {
+		name, _, ok := strings.Cut(e, "=")
+		switch {
+		case !ok || name == "":
+			return usagef("--env %q is not of the form NAME=value", e)
+		case strings.HasPrefix(name, "OKTETO_"):
+			return usagef("--env cannot set %s: names with OKTETO_ belong to the tool", name)
+		}
+	}
+	if o.remote < 0 || o.remote > 65535 {
+		return usagef("--remote %d is not a port", o.remote)
+	}
+	return nil
+}
+
+// Run develops until the command ends.
+func (o *upOptions) Run(cmd *cobra.Command) error {
+	return statusOf(o.run(cmd.Context()))
+}
+
+func (o *upOptions) run(ctx context.Context) error {
+	cluster, err := o.factory.Cluster()
+	if err != nil {
+		return err
+	}
+	workloads, err := o.factory.Workloads(cluster)
+	if err != nil {
+		return err
+	}
+	m, dev, err := o.manifest(ctx, workloads)
+	if err != nil {
+		return err
+	}
+	c := o.factory.Console()
+	for _, w := range m.Warnings {
+		c.Warn("%s", w)
+	}
+	d, err := o.prepare(ctx, cluster, workloads, m, dev)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	return d.develop(ctx)
+}
+
+// manifest returns the manifest and its development container, or, without a
+// manifest, sensible defaults for the named workload.
+func (o *upOptions) manifest(ctx context.Context, workloads *workload.Client) (*manifest.Manifest, *manifest.Dev, error) {
+	m, err := o.factory.Manifest(o.file)
+	if errors.Is(err, manifest.ErrNotFound) && o.file == "" && o.name != "" {
+		if m, err = o.defaults(ctx, workloads); err != nil {
+			return nil, nil, err
+		}
+		dev, err := m.Select("")
+		return m, o.withFlags(dev), err
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	dev, err := m.Select(o.name)
+	if err != nil {
+		return nil, nil, err
+	}
+	return m, o.withFlags(dev), nil
+}
+
+// defaults syncs this folder to the working directory of the workload's first
+// container. An image's own working directory is asked of a running pod.
+func (o *upOptions) defaults(ctx context.Context, workloads *workload.Client) (*manifest.Manifest, error) {
+	found, err := workloads.Find(ctx, workload.Query{Name: o.name})
+	if err != nil {
+		return nil, err
+	}
+	m := manifest.Default(found.Meta.Name, workloads.Workdir(ctx, found.Workload), o.factory.Dir)
+	dev, err := m.Select("")
+	if err != nil {
+		return nil, err
+	}
+	o.factory.Console().Note("no manifest: syncing %s to %s", dev.Sync[0].Local, dev.Sync[0].Remote)
+	return m, nil
+}
+
+// withFlags applies flags to a development container.
+func (o *upOptions) withFlags(dev *manifest.Dev) *manifest.Dev {
+	d := *dev
+	d.Environment = slices.Clone(dev.Environment)
+	for _, e := range o.env {
+		name, value, _ := strings.Cut(e, "=")
+		d.Environment = slices.DeleteFunc(d.Environment, func(v manifest.EnvVar) bool { return v.Name == name })
+		d.Environment = append(d.Environment, manifest.EnvVar{Name: name, Value: value})
+	}
+	slices.SortFunc(d.Environment, func(a, b manifest.EnvVar) int { return strings.Compare(a.Name, b.Name) })
+	if o.remote != 0 {
+		d.Remote = o.remote
+	}
+	return &d
+}
+
+// line returns the command line to run.
+func (o *upOptions) line(dev *manifest.Dev) string {
+	switch {
+	case len(o.command) > 0:
+		return sshclient.Quote(o.command)
+	case dev.Command.Shell:
+		return dev.Command.Argv[0]
+	default:
+		return sshclient.Quote(dev.Command.Argv)
+	}
+}
+
+// prepare makes the session: local ports are bound before anything in the
+// cluster changes.
+func (o *upOptions) prepare(ctx context.Context, cluster Cluster, workloads *workload.Client, m *manifest.Manifest, dev *manifest.Dev) (*development, error) {
+	f := o.factory
+	key, err := f.Key()
+	if err != nil {
+		return nil, err
+	}
+	d := &development{factory: f, cluster: cluster, dev: dev, console: f.Console()}
+	d.socket = f.controlSocket(cluster, dev.Name)
+	if err := os.MkdirAll(filepath.Dir(d.socket), 0o700); err != nil {
+		return nil, fmt.Errorf("making the folder of %s: %w", dev.Name, err)
+	}
+	if err := d.listen(ctx, workloads, m); err != nil {
+		d.close()
+		return nil, err
+	}
+	d.environment = &environment{
+		workloads: workloads, console: d.console,
+		spec: workload.Spec{
+			Dev: *dev, AgentImage: f.AgentImage(), AuthorizedKey: authorizedKey(key), Holder: f.Holder(),
+		},
+		claimant: workload.Claimant{
+			Dev: dev.Name, Holder: f.Holder() + "/" + strconv.Itoa(os.Getpid()), TakeOver: o.takeOver, Forwards: d.forwardTexts(),
+		},
+	}
+	connector := f.newConnector(cluster, workloads, key, access{
+		port: d.agentPort(), authorized: func() bool { return d.environment.swapped.Authorized },
+	})
+	connector.Report = func(err error) { d.console.Warn("%v", err) }
+	d.pinForSSH(connector)
+	line := o.line(dev)
+	d.session = &devsession.Session{
+		Name: dev.Name, Environment: d.environment, Connector: connector,
+		Targets: d.targets, Reverses: d.reverses(),
+		Command: func(ctx context.Context, client *sshclient.Client) error {
+			return f.runRemote(ctx, client, line, o.forwardAgent)
+		},
+		Socket: d.socket, Timeout: dev.Timeout.Default, Console: d.console,
+	}
+	return d, nil
+}
+
+// reverses are the manifest's reverse tunnels.
+func (d *development) reverses() []devsession.Reverse {
+	var reverses []devsession.Reverse
+	for _, r := range d.dev.Reverse {
+		reverses = append(reverses, devsession.Reverse{
+			Remote: r.Remote, Local: net.JoinHostPort(d.dev.Interface, strconv.Itoa(r.Local)),
+		})
+	}
+	return reverses
+}
