@@ -45,10 +45,21 @@ const (
 	MaxInline = 262144
 	// MaxPiece bounds the content of one data message, in bytes.
 	MaxPiece = 262144
+	// MaxChunks bounds the chunks of one chunk list message.
+	MaxChunks = 4096
 	// WindowBatches bounds the batches that wait for an ack.
 	WindowBatches = 16
-	// WindowRequests bounds the requests that wait for their data.
+	// WindowRequests bounds the requests, for pieces and for chunks, that wait
+	// for their answers.
 	WindowRequests = 32
+)
+
+// Lengths of chunks in bytes (SPEC.md, Chunks). Both ends cut alike.
+const (
+	// ChunkMin bounds a chunk from below, but for the last of a content.
+	ChunkMin = 65536
+	// ChunkMax bounds a chunk from above.
+	ChunkMax = 524288
 )
 
 // Type names a message on the wire.
@@ -56,18 +67,20 @@ type Type uint8
 
 // Message types (SPEC.md, Messages).
 const (
-	TypeOpen    Type = 1
-	TypeOpened  Type = 2
-	TypeReport  Type = 3
-	TypeBatch   Type = 4
-	TypeAck     Type = 5
-	TypeRequest Type = 6
-	TypeData    Type = 7
-	TypeIgnore  Type = 8
-	TypeNotice  Type = 9
-	TypeStop    Type = 10
-	TypeFlush   Type = 11
-	TypeFlushed Type = 12
+	TypeOpen      Type = 1
+	TypeOpened    Type = 2
+	TypeReport    Type = 3
+	TypeBatch     Type = 4
+	TypeAck       Type = 5
+	TypeRequest   Type = 6
+	TypeData      Type = 7
+	TypeIgnore    Type = 8
+	TypeNotice    Type = 9
+	TypeStop      Type = 10
+	TypeFlush     Type = 11
+	TypeFlushed   Type = 12
+	TypeChunks    Type = 13
+	TypeChunkList Type = 14
 )
 
 // Frame flags.

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Digest is the BLAKE3-256 digest of a file's content.
+// Digest identifies a file's content, or a chunk of it (SPEC.md, Chunks).
 type Digest [32]byte
 
 // String returns the digest in hexadecimal.

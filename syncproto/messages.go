@@ -1,10 +1,6 @@
 package syncproto
 
-import (
-	"encoding/binary"
-	"fmt"
-	"math"
-)
+import "encoding/binary"
 
 // Message is one message of the protocol.
 type Message interface {
@@ -89,6 +85,28 @@ type Data struct {
 	Content []byte
 }
 
+// Chunk is a stretch of a content that both ends cut out of it alike.
+type Chunk struct {
+	Length uint32 // 1 to ChunkMax
+	Digest Digest
+}
+
+// Chunks asks for chunks of a large file's content.
+type Chunks struct {
+	ID     uint64
+	Path   string
+	Digest Digest // what the asking end believes the content is
+	Offset uint64 // where the first chunk begins
+}
+
+// ChunkList answers Chunks. The list ends where the content does, or before:
+// then the next request goes on.
+type ChunkList struct {
+	ID     uint64
+	Code   Code // CodeOK, or why there is no list
+	Chunks []Chunk
+}
+
 // Ignore replaces the ignore patterns; a full report answers it.
 type Ignore struct {
 	Lines string // one pattern per line
@@ -148,6 +166,12 @@ func (*Flush) Type() Type { return TypeFlush }
 
 // Type implements Message.
 func (*Flushed) Type() Type { return TypeFlushed }
+
+// Type implements Message.
+func (*Chunks) Type() Type { return TypeChunks }
+
+// Type implements Message.
+func (*ChunkList) Type() Type { return TypeChunkList }
 
 func (m *Open) appendTo(b []byte) []byte {
 	b = appendBytes(b, m.Root)
@@ -209,6 +233,23 @@ func (m *Data) appendTo(b []byte) []byte {
 	return appendBytes(append(b, byte(m.Code)), m.Content)
 }
 
+func (m *Chunks) appendTo(b []byte) []byte {
+	b = binary.AppendUvarint(b, m.ID)
+	b = appendBytes(b, m.Path)
+	b = append(b, m.Digest[:]...)
+	return binary.AppendUvarint(b, m.Offset)
+}
+
+func (m *ChunkList) appendTo(b []byte) []byte {
+	b = append(binary.AppendUvarint(b, m.ID), byte(m.Code))
+	b = binary.AppendUvarint(b, uint64(len(m.Chunks)))
+	for _, c := range m.Chunks {
+		b = binary.AppendUvarint(b, uint64(c.Length))
+		b = append(b, c.Digest[:]...)
+	}
+	return b
+}
+
 func (m *Ignore) appendTo(b []byte) []byte { return appendBytes(b, m.Lines) }
 
 func (m *Notice) appendTo(b []byte) []byte {
@@ -232,159 +273,3 @@ func flag(set bool, bit byte) byte {
 
 // clip keeps a text for people within MaxText.
 func clip(s string) string { return s[:min(len(s), MaxText)] }
-
-// decode reads the payload of a message of type t. Content of the message
-// refers to payload.
-func decode(t Type, payload []byte) (Message, error) {
-	d := &decoder{buf: payload}
-	var m Message
-	switch t {
-	case TypeOpen:
-		m = d.open()
-	case TypeOpened:
-		o := &Opened{}
-		d.fixed("tree", o.Tree[:])
-		flags := d.byteMax("flags", OpenedSame|OpenedNoModes)
-		o.Same, o.NoModes = flags&OpenedSame != 0, flags&OpenedNoModes != 0
-		m = o
-	case TypeReport:
-		m = d.report()
-	case TypeBatch:
-		m = d.batch()
-	case TypeAck:
-		m = d.ack()
-	case TypeRequest:
-		m = d.request()
-	case TypeData:
-		id := d.uvarint("id", math.MaxUint64)
-		code := Code(d.byteMax("code", byte(CodeFailed)))
-		m = &Data{ID: id, Code: code, Content: d.bytes("content", MaxPiece)}
-	case TypeIgnore:
-		m = &Ignore{Lines: d.string("lines", MaxIgnore)}
-	case TypeNotice:
-		m = d.notice()
-	case TypeStop:
-		code := StopCode(d.byteMax("code", byte(StopClosed)))
-		m = &Stop{Code: code, Text: d.string("text", MaxText)}
-	case TypeFlush:
-		m = &Flush{ID: d.uvarint("id", math.MaxUint64)}
-	case TypeFlushed:
-		m = &Flushed{ID: d.uvarint("id", math.MaxUint64)}
-	default:
-		return nil, fmt.Errorf("%w: unknown type %d", ErrMalformed, t)
-	}
-	if err := d.finish(); err != nil {
-		return nil, fmt.Errorf("message type %d: %w", t, err)
-	}
-	return m, nil
-}
-
-func (d *decoder) open() *Open {
-	m := &Open{Root: d.string("root", MaxText)}
-	d.fixed("base", m.Base[:])
-	m.Ignore = d.string("ignore", MaxIgnore)
-	return m
-}
-
-func (d *decoder) report() *Report {
-	flags := d.byteMax("flags", ReportFull|ReportMore)
-	m := &Report{Full: flags&ReportFull != 0, More: flags&ReportMore != 0}
-	m.Items = make([]Item, d.count("item", 3))
-	for i := range m.Items {
-		m.Items[i] = Item{Path: d.path("path"), Entry: d.entry("entry")}
-		if d.err != nil {
-			break
-		}
-	}
-	return m
-}
-
-func (d *decoder) batch() *Batch {
-	m := &Batch{ID: d.uvarint("id", math.MaxUint64), Generation: d.uvarint("generation", math.MaxUint64)}
-	m.Changes = make([]Change, d.count("change", 7))
-	for i := range m.Changes {
-		m.Changes[i] = d.change()
-		if d.err != nil {
-			break
-		}
-	}
-	return m
-}
-
-func (d *decoder) change() Change {
-	c := Change{Op: Op(d.byteMax("op", byte(OpChmod)))}
-	flags := d.byteMax("flags", ChangeInline|ChangeKeep)
-	c.Inline, c.Keep = flags&ChangeInline != 0, flags&ChangeKeep != 0
-	c.Path = d.path("path")
-	c.Entry = d.entry("entry")
-	c.Expect = d.entry("expect")
-	if c.From = d.string("from", MaxPath); c.From != "" {
-		if err := VerifyPath(c.From); err != nil {
-			d.fail("from: %v", err)
-		}
-	}
-	if c.Inline {
-		c.Content = d.bytes("content", MaxInline)
-	}
-	if d.err == nil {
-		if err := c.verify(); err != nil {
-			d.fail("change %q: %v", c.Path, err)
-		}
-	}
-	return c
-}
-
-// verify reports a combination of fields that no sender makes.
-func (c *Change) verify() error {
-	var ok bool
-	switch c.Op {
-	case OpPut:
-		ok = c.Entry.Type == EntryFile && (!c.Inline || int64(len(c.Content)) == c.Entry.Size)
-	case OpDelete:
-		ok = !c.Entry.Exists() && c.Expect.Exists()
-	case OpMkdir:
-		ok = c.Entry.Type == EntryDir
-	case OpSymlink:
-		ok = c.Entry.Type == EntrySymlink
-	case OpChmod:
-		ok = c.Entry.Exists() && c.Entry.SameContent(c.Expect)
-	}
-	if !ok || c.Op != OpPut && (c.Inline || c.From != "") {
-		return fmt.Errorf("fields do not fit operation %d", c.Op)
-	}
-	return nil
-}
-
-func (d *decoder) ack() *Ack {
-	m := &Ack{Batch: d.uvarint("batch", math.MaxUint64)}
-	m.Results = make([]Result, d.count("result", 3))
-	for i := range m.Results {
-		r := &m.Results[i]
-		r.Code = Code(d.byteMax("code", byte(CodeFailed)))
-		r.Entry = d.entry("entry")
-		r.Text = d.string("text", MaxText)
-		if d.err != nil {
-			break
-		}
-	}
-	return m
-}
-
-func (d *decoder) request() *Request {
-	m := &Request{ID: d.uvarint("id", math.MaxUint64), Path: d.path("path")}
-	d.fixed("digest", m.Digest[:])
-	m.Offset = d.uvarint("offset", math.MaxInt64)
-	m.Length = uint32(d.uvarint("length", MaxPiece))
-	return m
-}
-
-func (d *decoder) notice() *Notice {
-	m := &Notice{Kind: NoticeKind(d.byteMax("kind", byte(NoticeResumed)))}
-	if m.Path = d.string("path", MaxPath); m.Path != "" {
-		if err := VerifyPath(m.Path); err != nil {
-			d.fail("path: %v", err)
-		}
-	}
-	m.Text = d.string("text", MaxText)
-	return m
-}

@@ -57,6 +57,8 @@ func samples() []Message {
 		&Stop{Code: StopReplaced, Text: "a newer session"},
 		&Flush{ID: 11},
 		&Flushed{ID: 11},
+		&Chunks{ID: 8, Path: "f", Digest: Digest{4}, Offset: 1 << 40},
+		&ChunkList{ID: 8, Code: CodeOK, Chunks: []Chunk{{Length: ChunkMin, Digest: Digest{5}}, {Length: 1, Digest: Digest{6}}}},
 	}
 }
 
@@ -150,7 +152,7 @@ func TestVectors(t *testing.T) {
 			t.Errorf("%s: error %v, want %q", path, err, v.expect)
 		}
 	}
-	for typ := TypeOpen; typ <= TypeFlushed; typ++ {
+	for typ := TypeOpen; typ <= TypeChunkList; typ++ {
 		kind := fmt.Sprint(int(typ))
 		if good[kind] == 0 || bad[kind] == 0 {
 			t.Errorf("type %s has %d good and %d bad vectors", kind, good[kind], bad[kind])
