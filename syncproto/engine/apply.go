@@ -17,18 +17,22 @@ func batchName(now time.Time) string { return now.UTC().Format("20060102T150405.
 // that brings none.
 func (r *replica) apply(ctx context.Context, changes []syncproto.Change, source func(*syncproto.Change) stage.Source) []syncproto.Result {
 	results := make([]syncproto.Result, len(changes))
-	batch := batchName(time.Now())
 	o := r.now.Load()
+	if o == nil {
+		for i := range results {
+			results[i] = syncproto.Result{Code: syncproto.CodeFailed, Text: errRootGone.Error()}
+		}
+		return results
+	}
+	batch := o.stage.Begin(batchName(time.Now()))
+	defer batch.End()
 	one := func(i int) {
 		c := &changes[i]
-		switch {
-		case o == nil:
-			results[i] = syncproto.Result{Code: syncproto.CodeFailed, Text: errRootGone.Error()}
-		case c.Entry.Exists() && !r.rules.Load().visible(c.Path, c.Entry):
+		if c.Entry.Exists() && !r.rules.Load().visible(c.Path, c.Entry) {
 			results[i] = syncproto.Result{Code: syncproto.CodeIgnored, Text: "the path is ignored"}
-		default:
-			results[i] = o.stage.Apply(ctx, c, batch, source(c))
+			return
 		}
+		results[i] = batch.Apply(ctx, c, source(c))
 	}
 	for i := 0; i < len(changes); {
 		end := independent(changes, i)

@@ -19,6 +19,7 @@ import (
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/ignore"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/stage"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
 )
 
 // Owner is who owns what the engine creates in a root.
@@ -115,7 +116,7 @@ func parseRules(lines string, exclude []string) (*rules, error) {
 }
 
 // loadRules reads the ignore file of a root and what it includes.
-func loadRules(root *os.Root, cfg Config) (*rules, error) {
+func loadRules(root *tree.Root, cfg Config) (*rules, error) {
 	if cfg.Ignore != nil {
 		return &rules{matcher: cfg.Ignore, exclude: cfg.Exclude}, nil
 	}

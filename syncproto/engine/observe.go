@@ -235,7 +235,7 @@ func (o *observer) look(ctx context.Context, b watch.Batch) ([]string, error) {
 func (r *replica) look(ctx context.Context, p string) (changed []string, busy bool, err error) {
 	o := r.now.Load()
 	ru := r.rules.Load()
-	info, err := o.root.Lstat(p)
+	info, err := o.root.LstatReal(p)
 	dir := err == nil && info.IsDir()
 	verdict := ru.judge(p, dir || r.index.Get(p).Type == syncproto.EntryDir)
 	if verdict == tree.Keep && syncproto.VerifyPath(p) == nil {

@@ -34,7 +34,7 @@ type replica struct {
 
 // opened is a root in use.
 type opened struct {
-	root    *os.Root
+	root    *tree.Root
 	stage   *stage.Stage
 	modes   bool
 	watcher *watch.Watcher // nil where watching is not possible
@@ -59,7 +59,7 @@ func newReplica(cfg Config, probe bool) (*replica, error) {
 
 // open opens the root, judged by ru; nil loads the rules from the root.
 func (r *replica) open(ru *rules) (err error) {
-	root, err := os.OpenRoot(r.cfg.Root)
+	root, err := tree.OpenRoot(r.cfg.Root)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errRootGone, err)
 	}
@@ -76,7 +76,7 @@ func (r *replica) open(ru *rules) (err error) {
 	r.rules.Store(ru)
 	o := &opened{root: root, modes: tree.TracksModes}
 	if r.probe && o.modes {
-		if keeps, err := stage.KeepsModes(root); err == nil {
+		if keeps, err := stage.KeepsModes(root.Root); err == nil {
 			o.modes = keeps
 		}
 	}
@@ -111,7 +111,7 @@ func (r *replica) watch() (*watch.Watcher, error) {
 
 // identify gives the tree a new identity if the root is not the folder that
 // the index was made of.
-func (r *replica) identify(root *os.Root) error {
+func (r *replica) identify(root *tree.Root) error {
 	info, err := root.Stat(".")
 	if err != nil {
 		return fmt.Errorf("%w: %w", errRootGone, err)
@@ -168,7 +168,7 @@ func (r *replica) scan(ctx context.Context, opts tree.Options) ([]string, error)
 func (r *replica) firstScan(ctx context.Context) error {
 	before := r.index.Size()
 	root := r.now.Load().root
-	_, err := r.scan(ctx, tree.Options{Temp: func(p string) { _ = stage.Clean(root, p) }})
+	_, err := r.scan(ctx, tree.Options{Temp: func(p string) { _ = stage.Clean(root.Root, p) }})
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func (s *Stage) mkdir(t target) error {
 			return err
 		}
 	}
-	return s.cfg.Index.Placed(s.cfg.Root, t.Path, t.Entry)
+	return s.cfg.Index.Placed(t.dir, t.name, t.Path, t.Entry)
 }
 
 func (s *Stage) chmod(t target) error {
@@ -56,7 +56,7 @@ func (s *Stage) chmod(t target) error {
 			return err
 		}
 	}
-	return s.cfg.Index.Placed(s.cfg.Root, t.Path, t.Entry)
+	return s.cfg.Index.Placed(t.dir, t.name, t.Path, t.Entry)
 }
 
 // delete removes a file or symlink, or a folder with nothing in it but our own

@@ -19,8 +19,10 @@ func tempName() string { return syncproto.TempPrefix + rand.Text() }
 
 // put writes a file beside its target and renames it into place.
 func (s *Stage) put(ctx context.Context, t target, source Source) error {
-	if done, err := s.peek(t); done || err != nil {
-		return err
+	if !t.Inline {
+		if done, err := s.peek(t); done || err != nil {
+			return err
+		}
 	}
 	temp := tempName()
 	f, err := t.dir.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -74,7 +76,7 @@ func (s *Stage) place(t target, temp string) error {
 	if err := t.dir.Rename(temp, t.name); err != nil {
 		return err
 	}
-	return s.cfg.Index.Placed(s.cfg.Root, t.Path, t.Entry)
+	return s.cfg.Index.Placed(t.dir, t.name, t.Path, t.Entry)
 }
 
 // fill writes the content of t to f and verifies its digest.
@@ -115,12 +117,7 @@ func (s *Stage) copyFrom(ctx context.Context, from string, write func([]byte) er
 	if s.cfg.Index.Get(from).Type != syncproto.EntryFile {
 		return fmt.Errorf("no content at %q: %w", from, errContent)
 	}
-	dir, err := s.parent(tree.Parent(from), false)
-	if err != nil {
-		return ContentError(err)
-	}
-	defer dir.Close()
-	f, err := s.cfg.Root.Open(from)
+	f, err := tree.OpenFile(s.cfg.Root, from)
 	if err != nil {
 		return ContentError(err)
 	}

@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
@@ -25,7 +24,7 @@ type Owner struct{ UID, GID int }
 
 // Config of a stage.
 type Config struct {
-	Root  *os.Root
+	Root  *tree.Root
 	Index *tree.Index
 	Trash *Trash
 	// Owner is given to what is created; nil leaves it to the system.
@@ -37,9 +36,7 @@ type Config struct {
 	Deletable func(p string, dir bool) bool
 }
 
-// Stage applies changes to one root. Apply may be called by several goroutines
-// at once as long as no two changes concern the same path or a folder and
-// what is in it.
+// Stage applies changes to one root.
 type Stage struct{ cfg Config }
 
 // New returns a stage. It does no I/O.
@@ -47,51 +44,6 @@ func New(cfg Config) *Stage { return &Stage{cfg: cfg} }
 
 // Source yields the content of a put that carries none, in order.
 type Source func(ctx context.Context, yield func(piece []byte) error) error
-
-// Apply applies c and brings the index up to date, whatever the outcome. batch
-// names the folder in the trash for what c removes. source is asked for the
-// content of a put that is neither inline nor copied. A change that finds its
-// work done already succeeds.
-func (s *Stage) Apply(ctx context.Context, c *syncproto.Change, batch string, source Source) syncproto.Result {
-	err := s.apply(ctx, c, batch, source)
-	if errors.Is(err, context.Canceled) {
-		err = fmt.Errorf("interrupted: %w", err)
-	}
-	return result(err)
-}
-
-func (s *Stage) apply(ctx context.Context, c *syncproto.Change, batch string, source Source) error {
-	if err := syncproto.VerifyPath(c.Path); err != nil {
-		return fmt.Errorf("%w: %w", errInvalid, err)
-	}
-	if tree.IsTemp(c.Path) {
-		return fmt.Errorf("%w: %q is a temporary name", errInvalid, c.Path)
-	}
-	parent, err := s.parent(tree.Parent(c.Path), c.Op != syncproto.OpDelete)
-	if errors.Is(err, fs.ErrNotExist) && c.Op == syncproto.OpDelete {
-		s.cfg.Index.Set(c.Path, tree.Record{})
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer parent.Close()
-	t := target{Change: c, dir: parent, name: path.Base(c.Path), batch: batch}
-	switch c.Op {
-	case syncproto.OpPut:
-		return s.put(ctx, t, source)
-	case syncproto.OpSymlink:
-		return s.symlink(t)
-	case syncproto.OpMkdir:
-		return s.mkdir(t)
-	case syncproto.OpChmod:
-		return s.chmod(t)
-	case syncproto.OpDelete:
-		return s.delete(t)
-	default:
-		return fmt.Errorf("%w: operation %d", errInvalid, c.Op)
-	}
-}
 
 // target is a change and the open folder in which it happens.
 type target struct {
@@ -101,33 +53,55 @@ type target struct {
 	batch string
 }
 
-// parent opens a folder of the root, making it if make is set. Every folder on
-// the way must be a real one: os.Root would follow a symlink that stays inside
-// the root, and the entry would be written where its path does not lead.
-func (s *Stage) parent(dir string, create bool) (*os.Root, error) {
+// openFolder opens a folder of the root, and makes it if make is set. Every
+// folder on the way must be a real one: os.Root would follow a symlink that
+// stays inside the root, and the entry would be written where its path does
+// not lead.
+func (s *Stage) openFolder(dir string, create bool) (*os.Root, error) {
+	info, err := s.cfg.Root.LstatReal(dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+		if err := s.folders(dir, create); err != nil {
+			return nil, err
+		}
+		info, err = s.cfg.Root.LstatReal(dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	name := dir
+	if name == "" {
+		name = "."
+	}
+	open, err := s.cfg.Root.OpenRoot(name)
+	if err != nil {
+		return nil, err
+	}
+	if now, err := open.Stat("."); err != nil || !os.SameFile(info, now) {
+		_ = open.Close()
+		return nil, fmt.Errorf("%q was replaced: %w", dir, errChanged)
+	}
+	return open, nil
+}
+
+// folders makes sure that dir and what is above it are folders.
+func (s *Stage) folders(dir string, create bool) error {
 	for i := range len(dir) + 1 {
 		if i < len(dir) && dir[i] != '/' || i == 0 {
 			continue
 		}
 		if err := s.folder(dir[:i], create); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	if dir == "" {
-		dir = "."
-	}
-	return s.cfg.Root.OpenRoot(dir)
+	return nil
 }
 
 // folder makes sure that a is a folder.
 func (s *Stage) folder(a string, create bool) error {
-	if s.cfg.Index.Get(a).Type == syncproto.EntryDir {
-		return nil
-	}
 	info, err := s.cfg.Root.Lstat(a)
 	if errors.Is(err, fs.ErrNotExist) && create {
 		if err = s.cfg.Root.Mkdir(a, 0o755); err == nil {
-			s.own(s.cfg.Root, a)
+			s.own(s.cfg.Root.Root, a)
 			return nil
 		}
 		if errors.Is(err, fs.ErrExist) { // another change was quicker
@@ -147,25 +121,25 @@ func (s *Stage) folder(a string, create bool) error {
 // path already is what the change would make of it. The caller holds the lock
 // of the path.
 func (s *Stage) check(t target) (done bool, err error) {
-	now, err := s.cfg.Index.Read(s.cfg.Root, t.Path)
+	was := s.cfg.Index.Get(t.Path)
+	now, present, err := s.cfg.Index.Read(t.dir, t.name, t.Path)
 	if errors.Is(err, tree.ErrBusy) {
 		return false, errChanged
 	}
 	if err != nil {
 		return false, err
 	}
-	s.cfg.Index.Set(t.Path, now)
+	if now != was {
+		s.cfg.Index.Set(t.Path, now)
+	}
 	if s.same(now.Entry, t.Entry) {
 		return true, nil
 	}
 	if !s.same(now.Entry, t.Expect) {
 		return false, errChanged
 	}
-	if !now.Exists() {
-		// What is no entry may still be in the way: a socket, a device.
-		if _, err := t.dir.Lstat(t.name); err == nil {
-			return false, fmt.Errorf("something that is not synced is in the way: %w", errChanged)
-		}
+	if present && !now.Exists() {
+		return false, fmt.Errorf("something that is not synced is in the way: %w", errChanged)
 	}
 	return false, nil
 }
@@ -183,7 +157,7 @@ func (s *Stage) retire(t target) error {
 	if t.Expect.Type != syncproto.EntryFile && t.Expect.Type != syncproto.EntrySymlink {
 		return nil
 	}
-	err := s.cfg.Trash.keep(s.cfg.Root, t.Path, t.batch, t.Expect.Size)
+	err := s.cfg.Trash.keep(s.cfg.Root.Root, t.Path, t.batch, t.Expect.Size)
 	if errors.Is(err, errTooLarge) && !t.Keep {
 		return nil
 	}

@@ -20,7 +20,7 @@ type bench struct {
 	dir, outside string
 	trash        string
 	index        *tree.Index
-	root         *os.Root
+	root         *tree.Root
 	stage        *Stage
 }
 
@@ -32,7 +32,7 @@ func newBench(t *testing.T) *bench {
 	b.check(os.Mkdir(b.outside, 0o755))
 	b.check(os.WriteFile(filepath.Join(b.outside, "secret"), []byte("secret"), 0o644))
 	var err error
-	b.root, err = os.OpenRoot(b.dir)
+	b.root, err = tree.OpenRoot(b.dir)
 	b.check(err)
 	trash, err := OpenTrash(b.trash, time.Hour, 1<<20)
 	b.check(err)
@@ -83,7 +83,7 @@ func put(path, content string, expect tree.Entry) *syncproto.Change {
 // apply applies c and checks the result and that nothing of ours is left.
 func (b *bench) apply(c *syncproto.Change, want syncproto.Code) {
 	b.t.Helper()
-	res := b.stage.Apply(b.t.Context(), c, "batch", func(context.Context, func([]byte) error) error {
+	res := b.applyOne(c, func(context.Context, func([]byte) error) error {
 		return ContentError(errors.New("nobody has it"))
 	})
 	if res.Code != want {
@@ -100,6 +100,13 @@ func (b *bench) apply(c *syncproto.Change, want syncproto.Code) {
 	if err != nil || string(got) != "secret" || len(list) != 1 {
 		b.t.Fatalf("%q reached outside of the root", c.Path)
 	}
+}
+
+// applyOne applies c as a batch of its own.
+func (b *bench) applyOne(c *syncproto.Change, source Source) syncproto.Result {
+	batch := b.stage.Begin("batch")
+	defer batch.End()
+	return batch.Apply(b.t.Context(), c, source)
 }
 
 func (b *bench) trashed(name, content string) {
@@ -181,7 +188,7 @@ func TestOtherOperations(t *testing.T) {
 	b.check(os.WriteFile(filepath.Join(b.dir, "d", "cache.pyc"), nil, 0o644))
 	b.check(os.WriteFile(filepath.Join(b.dir, "d", syncproto.TempPrefix+"left"), nil, 0o644))
 	b.check(os.WriteFile(filepath.Join(b.dir, "d", "mine"), nil, 0o644))
-	res := b.stage.Apply(t.Context(), gone, "batch", nil)
+	res := b.applyOne(gone, nil)
 	if res.Code != syncproto.CodeNotEmpty || b.read("d/cache.pyc") != "" {
 		t.Errorf("a folder with a file of its own: %+v", res)
 	}
@@ -216,7 +223,7 @@ func TestHostilePeer(t *testing.T) {
 	steal.Inline = false
 	for _, from := range []string{"secret", "out/secret", "../outside/secret"} {
 		steal.From = from
-		if res := b.stage.Apply(t.Context(), steal, "batch", nil); res.Code == syncproto.CodeOK {
+		if res := b.applyOne(steal, nil); res.Code == syncproto.CodeOK {
 			t.Errorf("content was copied from %q", from)
 		}
 	}
@@ -242,7 +249,7 @@ func TestTrashLimits(t *testing.T) {
 	big := strings.Repeat("x", 400)
 	for _, name := range []string{"1", "2", "3", "4"} {
 		b.write("f", big)
-		b.check(trash.keep(b.root, "f", name, 400))
+		b.check(trash.keep(b.root.Root, "f", name, 400))
 	}
 	b.check(trash.Close())
 	list, err := os.ReadDir(dir)
@@ -250,7 +257,7 @@ func TestTrashLimits(t *testing.T) {
 	if len(list) != 2 || list[0].Name() != "3" {
 		t.Errorf("the trash holds %v", list)
 	}
-	if err := trash.keep(b.root, "f", "5", 501); !errors.Is(err, errTooLarge) {
+	if err := trash.keep(b.root.Root, "f", "5", 501); !errors.Is(err, errTooLarge) {
 		t.Errorf("a file larger than half the trash: %v", err)
 	}
 	old := time.Now().Add(-2 * time.Hour)
@@ -264,7 +271,7 @@ func TestTrashLimits(t *testing.T) {
 	// Two versions of a path in one batch, and a copy where links do not work.
 	trash.links = false
 	b.write("f", "other")
-	b.check(trash.keep(b.root, "f", "4", 5))
+	b.check(trash.keep(b.root.Root, "f", "4", 5))
 	if got, err := os.ReadFile(filepath.Join(dir, "4.2", "f")); err != nil || string(got) != "other" {
 		t.Errorf("second version: %q, %v", got, err)
 	}
@@ -275,7 +282,7 @@ func TestKeepIsABarrier(t *testing.T) {
 	was := b.write("f", strings.Repeat("x", 600_000)) // more than half the trash
 	c := put("f", "new", was)
 	c.Keep = true
-	if res := b.stage.Apply(t.Context(), c, "batch", nil); res.Code == syncproto.CodeOK || b.read("f") == "new" {
+	if res := b.applyOne(c, nil); res.Code == syncproto.CodeOK || b.read("f") == "new" {
 		t.Errorf("content that nobody agreed on was let go: %+v", res)
 	}
 	c.Keep = false
@@ -284,7 +291,7 @@ func TestKeepIsABarrier(t *testing.T) {
 
 func TestKeepsModes(t *testing.T) {
 	b := newBench(t)
-	if keeps, err := KeepsModes(b.root); err != nil || !keeps {
+	if keeps, err := KeepsModes(b.root.Root); err != nil || !keeps {
 		t.Errorf("%v, %v", keeps, err)
 	}
 	if list, _ := os.ReadDir(b.dir); len(list) != 0 {

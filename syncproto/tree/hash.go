@@ -52,34 +52,44 @@ func Sum(b []byte) syncproto.Digest { return blake3.Sum256(b) }
 // parent is no folder is absent; special files are absent too and reported to
 // skipped. A file that is written while it is read keeps its old record and
 // returns ErrBusy.
-func (x *Index) Look(root *os.Root, p string, skipped func(p, why string)) (changed bool, err error) {
+func (x *Index) Look(root *Root, p string, skipped func(p, why string)) (changed bool, err error) {
+	return x.look(wholePath{root, p}, p, skipped)
+}
+
+// look is Look for a place that may be open already.
+func (x *Index) look(at place, p string, skipped func(p, why string)) (changed bool, err error) {
 	for range readAttempts {
 		old := x.Get(p)
-		now, err := x.read(root, p, old, skipped)
+		now, _, err := x.read(at, p, old, skipped)
 		if errors.Is(err, ErrBusy) {
 			continue
 		}
 		if err != nil {
 			return false, err
 		}
-		if ok := x.settle(root, p, old, now); ok {
+		if now == old {
+			return false, nil
+		}
+		if ok := x.settle(at, p, old, now); ok {
 			return !old.Same(now.Entry), nil
 		}
 	}
 	return false, fmt.Errorf("%q: %w", p, ErrBusy)
 }
 
-// Read returns the record of p as it is on disk, with the digest that the index
-// holds where that can be trusted, and stores nothing. A file that is written
-// meanwhile returns ErrBusy.
-func (x *Index) Read(root *os.Root, p string) (Record, error) {
-	return x.read(root, p, x.Get(p), func(string, string) {})
+// Read returns the record of p, which is name in the open folder dir, as it is
+// on disk, with the digest that the index holds where that can be trusted, and
+// stores nothing. present reports whether anything is there: also what is no
+// entry. A file that is written meanwhile returns ErrBusy.
+func (x *Index) Read(dir *os.Root, name, p string) (rec Record, present bool, err error) {
+	return x.read(inFolder{dir, name}, p, x.Get(p), func(string, string) {})
 }
 
-// Placed makes e the entry of p after it was written there, with the identity
-// that stat tells of it now. The caller holds the lock of p.
-func (x *Index) Placed(root *os.Root, p string, e Entry) error {
-	info, err := root.Lstat(p)
+// Placed makes e the entry of p, which is name in the open folder dir, after it
+// was written there, with the identity that stat tells of it now. The caller
+// holds the lock of p.
+func (x *Index) Placed(dir *os.Root, name, p string, e Entry) error {
+	info, err := dir.Lstat(name)
 	if err != nil {
 		return err
 	}
@@ -97,13 +107,13 @@ func (x *Index) Placed(root *os.Root, p string, e Entry) error {
 
 // settle makes now the record of p if both the disk and the index still are
 // what it was made from.
-func (x *Index) settle(root *os.Root, p string, old, now Record) bool {
+func (x *Index) settle(at place, p string, old, now Record) bool {
 	defer x.Lock(p)()
 	if x.Get(p) != old {
 		return false
 	}
 	if now.Type == syncproto.EntryFile {
-		info, err := root.Lstat(p)
+		info, err := at.lstat()
 		if err != nil || !info.Mode().IsRegular() {
 			return false
 		}
@@ -118,31 +128,31 @@ func (x *Index) settle(root *os.Root, p string, old, now Record) bool {
 }
 
 // read returns the record of p as it is on disk.
-func (x *Index) read(root *os.Root, p string, old Record, skipped func(p, why string)) (Record, error) {
-	info, err := lstatReal(root, p)
+func (x *Index) read(at place, p string, old Record, skipped func(p, why string)) (rec Record, present bool, err error) {
+	info, err := at.lstat()
 	if missing(err) {
-		return Record{}, nil
+		return Record{}, false, nil
 	}
 	if err != nil {
-		return Record{}, fmt.Errorf("looking at %q: %w", p, err)
+		return Record{}, false, fmt.Errorf("looking at %q: %w", p, err)
 	}
 	switch mode := info.Mode(); {
 	case mode.IsRegular():
-		return x.readFile(root, p, old, info)
+		rec, err = x.readFile(at, p, old, info)
 	case mode.IsDir():
-		return Record{Entry: Entry{Type: syncproto.EntryDir, Mode: permissions(info)}}, nil
+		rec = Record{Entry: Entry{Type: syncproto.EntryDir, Mode: permissions(info)}}
 	case mode&fs.ModeSymlink != 0:
-		return readLink(root, p, skipped)
+		rec, err = readLink(at, p, skipped)
 	default:
 		skipped(p, "not a file, folder or symlink: "+mode.Type().String())
-		return Record{}, nil
 	}
+	return rec, true, err
 }
 
-func readLink(root *os.Root, p string, skipped func(p, why string)) (Record, error) {
-	target, err := root.Readlink(p)
+func readLink(at place, p string, skipped func(p, why string)) (Record, error) {
+	target, err := at.readlink()
 	if missing(err) {
-		return Record{}, nil
+		return Record{}, ErrBusy
 	}
 	if err != nil {
 		return Record{}, fmt.Errorf("reading symlink %q: %w", p, err)
@@ -156,13 +166,13 @@ func readLink(root *os.Root, p string, skipped func(p, why string)) (Record, err
 
 // readFile returns the record of a regular file, with old's digest where it
 // can be trusted.
-func (x *Index) readFile(root *os.Root, p string, old Record, info fs.FileInfo) (Record, error) {
+func (x *Index) readFile(at place, p string, old Record, info fs.FileInfo) (Record, error) {
 	now := identify(info, time.Now())
 	now.Type = syncproto.EntryFile
 	if now.SameFile(old) && !old.Racy() {
 		return old, nil
 	}
-	f, err := root.OpenFile(p, os.O_RDONLY|openFlags, 0)
+	f, err := at.open()
 	if missing(err) {
 		return Record{}, ErrBusy
 	}
@@ -190,22 +200,4 @@ type onlyReader struct{ io.Reader }
 // missing reports whether err says that the path leads nowhere.
 func missing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
-}
-
-// OpenFile opens the regular file at p for reading. It neither follows a
-// symlink that took the file's place nor waits for the other end of a fifo.
-func OpenFile(root *os.Root, p string) (*os.File, error) {
-	info, err := lstatReal(root, p)
-	if err != nil {
-		return nil, err
-	}
-	f, err := root.OpenFile(p, os.O_RDONLY|openFlags, 0)
-	if err != nil {
-		return nil, err
-	}
-	if now, err := f.Stat(); err != nil || !now.Mode().IsRegular() || !os.SameFile(info, now) {
-		_ = f.Close()
-		return nil, fmt.Errorf("%q: %w", p, ErrBusy)
-	}
-	return f, nil
 }

@@ -37,6 +37,14 @@ func (r Record) SameFile(o Record) bool {
 		r.MTime == o.MTime && r.CTime == o.CTime && r.Inode == o.Inode
 }
 
+// Describes reports whether info, of a regular file, proves that the content is
+// the one that was hashed.
+func (r Record) Describes(info fs.FileInfo) bool {
+	now := identify(info, time.Time{})
+	now.Type = r.Type
+	return now.SameFile(r) && !r.Racy()
+}
+
 // Racy reports whether the file may have been written again after it was
 // hashed without stat showing it.
 func (r Record) Racy() bool {

@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"runtime"
+	"slices"
 	"sync"
-	"time"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 	"golang.org/x/sync/errgroup"
@@ -33,9 +34,6 @@ type Options struct {
 	Skipped func(p, why string)
 	// Temp hears of each of our own temporary names; nil for none.
 	Temp func(p string)
-	// Progress is called after each path that was looked into, by several
-	// goroutines at once; nil for none.
-	Progress func(p string, size int64)
 }
 
 func (o Options) judge(p string, dir bool) Verdict {
@@ -56,18 +54,13 @@ func (o Options) judge(p string, dir bool) Verdict {
 // read and files hashed by a few goroutines at once. It fails only when ctx
 // ends or dir itself cannot be read; other trouble is reported to Skipped and
 // keeps the old record.
-func (x *Index) Scan(ctx context.Context, root *os.Root, dir string, opts Options) ([]string, error) {
+func (x *Index) Scan(ctx context.Context, root *Root, dir string, opts Options) ([]string, error) {
 	s := &scanner{index: x, root: root, opts: opts, seen: map[string]bool{}, kept: map[string]bool{}}
 	s.more.L = &s.mu
 	if err := s.walk(ctx, dir); err != nil {
 		return nil, err
 	}
-	for _, p := range x.Below(map[string]bool{dir: true}) {
-		if p != dir && !s.seen[p] && !underAny(p, s.kept) {
-			s.suspects = append(s.suspects, p)
-		}
-	}
-	err := s.lookAll(ctx)
+	err := s.lookForLost(ctx, dir)
 	return s.changed, err
 }
 
@@ -75,26 +68,29 @@ func (x *Index) Scan(ctx context.Context, root *os.Root, dir string, opts Option
 type scanner struct {
 	// config
 	index *Index
-	root  *os.Root
+	root  *Root
 	opts  Options
 	// state
-	mu       sync.Mutex
-	more     sync.Cond
-	dirs     []string        // folders yet to be read
-	busy     int             // folders being read
-	seen     map[string]bool // entries found
-	kept     map[string]bool // folders that could not be read: what we knew stays
-	suspects []string        // paths whose records may be out of date
-	changed  []string
+	mu      sync.Mutex
+	more    sync.Cond
+	dirs    []string        // folders yet to be read
+	busy    int             // folders being read
+	seen    map[string]bool // entries found
+	kept    map[string]bool // folders that could not be read: what we knew stays
+	changed []string
 }
+
+// lookTogether is how many entries of a folder are looked at one after the
+// other; a larger folder is looked at in parallel.
+const lookTogether = 64
 
 // workers is how many folders or files are read at once. A little more than
 // the processors, since reads wait for the disk.
 func workers() int { return min(runtime.GOMAXPROCS(0)+2, 8) }
 
-// walk reads every folder under dir and fills seen and suspects.
+// walk reads every folder under dir and looks at what it holds.
 func (s *scanner) walk(ctx context.Context, dir string) error {
-	if err := s.readDir(dir); err != nil {
+	if err := s.readDir(ctx, dir); err != nil {
 		if missing(err) && dir != "" {
 			return nil
 		}
@@ -114,7 +110,7 @@ func (s *scanner) walk(ctx context.Context, dir string) error {
 				if !ok {
 					return ctx.Err()
 				}
-				err := s.readDir(d)
+				err := s.readDir(ctx, d)
 				s.done(d, err)
 			}
 		})
@@ -152,22 +148,22 @@ func (s *scanner) done(d string, err error) {
 	s.more.Broadcast()
 }
 
-// readDir notes the entries of one folder.
-func (s *scanner) readDir(dir string) error {
+// readDir looks at the entries of one folder.
+func (s *scanner) readDir(ctx context.Context, dir string) error {
 	name := dir
 	if name == "" {
 		name = "."
 	}
-	f, err := s.root.Open(name)
+	folder, err := s.root.OpenRoot(name)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	list, err := f.ReadDir(-1)
+	defer folder.Close()
+	list, err := readNames(folder)
 	if err != nil {
 		return err
 	}
-	var dirs, seen, suspects []string
+	var dirs, entries []string
 	for _, d := range list {
 		p := d.Name()
 		if dir != "" {
@@ -184,71 +180,72 @@ func (s *scanner) readDir(dir string) error {
 			s.opts.Skipped(p, err.Error())
 			continue
 		}
-		seen = append(seen, p)
-		if !s.unchanged(p, d) {
-			suspects = append(suspects, p)
-		}
+		entries = append(entries, p)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.dirs = append(s.dirs, dirs...)
-	for _, p := range seen {
-		s.seen[p] = true
-	}
-	s.suspects = append(s.suspects, suspects...)
-	if len(dirs) > 0 {
-		s.more.Broadcast()
-	}
-	return nil
-}
-
-// unchanged reports whether a folder's listing alone proves that the record
-// of p is up to date.
-func (s *scanner) unchanged(p string, d fs.DirEntry) bool {
-	old := s.index.Get(p)
-	info, err := d.Info()
-	if err != nil || !old.Exists() {
-		return false
-	}
-	switch old.Type {
-	case syncproto.EntryFile:
-		now := identify(info, time.Time{})
-		now.Type = syncproto.EntryFile
-		return info.Mode().IsRegular() && now.SameFile(old) && !old.Racy()
-	case syncproto.EntryDir:
-		return info.IsDir() && permissions(info) == old.Mode
-	default:
-		return false
-	}
-}
-
-// lookAll brings the records of the suspects up to date.
-func (s *scanner) lookAll(ctx context.Context) error {
+	s.found(dirs, entries)
 	var g errgroup.Group
-	g.SetLimit(workers())
-	for _, p := range s.suspects {
-		if ctx.Err() != nil {
-			break
-		}
+	for some := range slices.Chunk(entries, lookTogether) {
 		g.Go(func() error {
-			changed, err := s.index.Look(s.root, p, s.opts.Skipped)
-			if err != nil {
-				if !errors.Is(err, ErrBusy) {
-					s.opts.Skipped(p, err.Error())
+			for _, p := range some {
+				if ctx.Err() != nil {
+					break
 				}
-				return nil
-			}
-			if changed {
-				s.mu.Lock()
-				s.changed = append(s.changed, p)
-				s.mu.Unlock()
-			}
-			if s.opts.Progress != nil {
-				s.opts.Progress(p, s.index.Get(p).Size)
+				s.look(inFolder{folder, path.Base(p)}, p)
 			}
 			return nil
 		})
 	}
-	_ = g.Wait() // its functions return nil
+	return g.Wait()
+}
+
+func readNames(folder *os.Root) ([]fs.DirEntry, error) {
+	f, err := folder.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.ReadDir(-1)
+}
+
+// found notes what is in a folder.
+func (s *scanner) found(dirs, entries []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dirs = append(s.dirs, dirs...)
+	for _, p := range entries {
+		s.seen[p] = true
+	}
+	if len(dirs) > 0 {
+		s.more.Broadcast()
+	}
+}
+
+// look brings the record of p up to date.
+func (s *scanner) look(at place, p string) {
+	changed, err := s.index.look(at, p, s.opts.Skipped)
+	if err != nil {
+		if !errors.Is(err, ErrBusy) {
+			s.opts.Skipped(p, err.Error())
+		}
+		return
+	}
+	if changed {
+		s.mu.Lock()
+		s.changed = append(s.changed, p)
+		s.mu.Unlock()
+	}
+}
+
+// lookForLost looks at what the index has and no folder held: it is gone, or
+// was not there at the moment when its folder was read.
+func (s *scanner) lookForLost(ctx context.Context, dir string) error {
+	for _, p := range s.index.Below(map[string]bool{dir: true}) {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if p != dir && !s.seen[p] && !underAny(p, s.kept) {
+			s.look(wholePath{s.root, p}, p)
+		}
+	}
 	return ctx.Err()
 }

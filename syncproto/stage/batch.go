@@ -1,0 +1,138 @@
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"sync"
+
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
+)
+
+// Batch applies changes one after the other or together. It keeps the folders
+// open in which it works: most changes of a batch share a few of them. Apply
+// may be called by several goroutines at once as long as no two changes concern
+// the same path or a folder and what is in it.
+type Batch struct {
+	stage *Stage
+	name  string // the folder in the trash for what is removed
+
+	mu      sync.Mutex
+	folders map[string]*folder
+}
+
+// folder is an open folder of a root.
+type folder struct {
+	*os.Root
+	paths []string // that were changed in it
+}
+
+// Begin starts a batch; name is its folder in the trash.
+func (s *Stage) Begin(name string) *Batch {
+	return &Batch{stage: s, name: name, folders: map[string]*folder{}}
+}
+
+// End closes the folders. What was written into one that was moved away
+// meanwhile is looked at again: it is not where its change says.
+func (b *Batch) End() {
+	s := b.stage
+	for dir, f := range b.folders {
+		if len(f.paths) > 0 && !s.stillAt(dir, f.Root) {
+			for _, p := range f.paths {
+				_, _ = s.cfg.Index.Look(s.cfg.Root, p, func(string, string) {})
+			}
+		}
+		_ = f.Close()
+	}
+}
+
+// stillAt reports whether an open folder is the one at its path.
+func (s *Stage) stillAt(dir string, open *os.Root) bool {
+	have, err := open.Stat(".")
+	if err != nil {
+		return false
+	}
+	at, err := s.cfg.Root.LstatReal(dir)
+	return err == nil && os.SameFile(have, at)
+}
+
+// Apply applies c and brings the index up to date, whatever the outcome.
+// source is asked for the content of a put that is neither inline nor copied. A
+// change that finds its work done already succeeds.
+func (b *Batch) Apply(ctx context.Context, c *syncproto.Change, source Source) syncproto.Result {
+	err := b.apply(ctx, c, source)
+	if errors.Is(err, context.Canceled) {
+		err = fmt.Errorf("interrupted: %w", err)
+	}
+	return result(err)
+}
+
+func (b *Batch) apply(ctx context.Context, c *syncproto.Change, source Source) error {
+	if err := syncproto.VerifyPath(c.Path); err != nil {
+		return fmt.Errorf("%w: %w", errInvalid, err)
+	}
+	if tree.IsTemp(c.Path) {
+		return fmt.Errorf("%w: %q is a temporary name", errInvalid, c.Path)
+	}
+	s := b.stage
+	parent, err := b.parent(c)
+	if errors.Is(err, fs.ErrNotExist) && c.Op == syncproto.OpDelete {
+		s.cfg.Index.Set(c.Path, tree.Record{})
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if c.Expect.Type == syncproto.EntryDir && c.Entry.Type != syncproto.EntryDir {
+		b.forget(c.Path)
+	}
+	t := target{Change: c, dir: parent, name: path.Base(c.Path), batch: b.name}
+	switch c.Op {
+	case syncproto.OpPut:
+		return s.put(ctx, t, source)
+	case syncproto.OpSymlink:
+		return s.symlink(t)
+	case syncproto.OpMkdir:
+		return s.mkdir(t)
+	case syncproto.OpChmod:
+		return s.chmod(t)
+	case syncproto.OpDelete:
+		return s.delete(t)
+	default:
+		return fmt.Errorf("%w: operation %d", errInvalid, c.Op)
+	}
+}
+
+// parent returns the open folder that holds the path of c, and makes it if it
+// is missing and needed.
+func (b *Batch) parent(c *syncproto.Change) (*os.Root, error) {
+	dir := tree.Parent(c.Path)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if f := b.folders[dir]; f != nil {
+		f.paths = append(f.paths, c.Path)
+		return f.Root, nil
+	}
+	root, err := b.stage.openFolder(dir, c.Op != syncproto.OpDelete)
+	if err != nil {
+		return nil, err
+	}
+	b.folders[dir] = &folder{Root: root, paths: []string{c.Path}}
+	return root, nil
+}
+
+// forget closes what is open of a folder that is about to be replaced.
+func (b *Batch) forget(p string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for dir, f := range b.folders {
+		if tree.Under(dir, p) {
+			_ = f.Close()
+			delete(b.folders, dir)
+		}
+	}
+}

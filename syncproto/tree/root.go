@@ -1,0 +1,94 @@
+package tree
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// Root is an open folder that is synced. All names are resolved below it,
+// whatever they say (os.Root). It may be used by several goroutines at once.
+type Root struct {
+	*os.Root
+	// dir is the folder itself, for system calls that os.Root has no name for.
+	dir *os.File
+	raw syscall.RawConn
+}
+
+// OpenRoot opens the folder dir.
+func OpenRoot(dir string) (*Root, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	f, err := root.Open(".")
+	if err != nil {
+		_ = root.Close()
+		return nil, err
+	}
+	raw, err := f.SyscallConn()
+	if err != nil {
+		_ = f.Close()
+		_ = root.Close()
+		return nil, err
+	}
+	return &Root{Root: root, dir: f, raw: raw}, nil
+}
+
+// Close releases the folder. What is in progress ends in good order.
+func (r *Root) Close() error {
+	_ = r.dir.Close()
+	return r.Root.Close()
+}
+
+// OpenFile opens the regular file at p for reading. Every folder above it is a
+// real one; it neither follows a symlink that took the file's place nor waits
+// for the other end of a fifo.
+func OpenFile(root *Root, p string) (*os.File, error) {
+	f, err := root.openReal(p)
+	if err != nil {
+		return nil, err
+	}
+	if now, err := f.Stat(); err != nil || !now.Mode().IsRegular() {
+		_ = f.Close()
+		return nil, fmt.Errorf("%q: %w", p, ErrBusy)
+	}
+	return f, nil
+}
+
+// lstatWalk is Lstat for a path whose parents are real folders: os.Root keeps
+// a symlinked parent inside the root but would still follow it. It looks at
+// every parent from the root anew.
+func (r *Root) lstatWalk(p string) (fs.FileInfo, error) {
+	for i := range len(p) {
+		if p[i] != '/' {
+			continue
+		}
+		info, err := r.Lstat(p[:i])
+		if err != nil {
+			return nil, err
+		}
+		if !info.IsDir() {
+			return nil, fs.ErrNotExist
+		}
+	}
+	return r.Lstat(p)
+}
+
+// openWalk opens the file at p for reading as lstatWalk looks at it.
+func (r *Root) openWalk(p string) (*os.File, error) {
+	info, err := r.lstatWalk(p)
+	if err != nil {
+		return nil, err
+	}
+	f, err := r.Root.OpenFile(p, os.O_RDONLY|openFlags, 0)
+	if err != nil {
+		return nil, err
+	}
+	if now, err := f.Stat(); err != nil || !os.SameFile(info, now) {
+		_ = f.Close()
+		return nil, fmt.Errorf("%q: %w", p, ErrBusy)
+	}
+	return f, nil
+}
