@@ -15,6 +15,8 @@ const (
 	headerSize = 6
 	// compressFrom is the smallest payload that is worth compressing.
 	compressFrom = 512
+	// encoders is how many payloads may be compressed at once.
+	encoders = 4
 )
 
 // Conn frames messages on a connection. One goroutine may read while any
@@ -23,11 +25,15 @@ type Conn struct {
 	rwc io.ReadWriteCloser
 	r   *bufio.Reader
 	dec *zstd.Decoder
+	enc *zstd.Encoder // for any number of goroutines
 
 	mu    sync.Mutex // guards the writing half
-	enc   *zstd.Encoder
-	plain []byte
-	frame []byte
+	frame Frame
+}
+
+// Frame is a message as it travels. It can be used again for another one.
+type Frame struct {
+	plain, wire []byte
 }
 
 // NewConn returns a Conn on rwc, which it closes in Close. It does no I/O.
@@ -37,7 +43,7 @@ func NewConn(rwc io.ReadWriteCloser) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing zstd: %w", err)
 	}
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1),
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(encoders),
 		zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(MaxPayload),
 		zstd.WithEncoderCRC(false))
 	if err != nil {
@@ -65,13 +71,34 @@ func (c *Conn) WriteFunc(build func() Message) error {
 	if m == nil {
 		return nil
 	}
-	c.plain = m.appendTo(c.plain[:0])
-	if len(c.plain) > MaxPayload {
-		return fmt.Errorf("message type %d of %d bytes does not fit a frame", m.Type(), len(c.plain))
+	if err := c.Encode(&c.frame, m); err != nil {
+		return err
 	}
-	c.frame = c.appendFrame(c.frame[:0], m.Type(), c.plain)
-	if _, err := c.rwc.Write(c.frame); err != nil {
-		return fmt.Errorf("sending message type %d: %w", m.Type(), err)
+	return c.send(&c.frame)
+}
+
+// Encode makes f the frame of m, for WriteFrame. It compresses, so that several
+// goroutines can share this work. The message must obey the limits of SPEC.md;
+// one that does not fit a frame is an error.
+func (c *Conn) Encode(f *Frame, m Message) error {
+	f.plain = m.appendTo(f.plain[:0])
+	if len(f.plain) > MaxPayload {
+		return fmt.Errorf("message type %d of %d bytes does not fit a frame", m.Type(), len(f.plain))
+	}
+	f.wire = c.appendFrame(f.wire[:0], m.Type(), f.plain)
+	return nil
+}
+
+// WriteFrame sends what Encode made.
+func (c *Conn) WriteFrame(f *Frame) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.send(f)
+}
+
+func (c *Conn) send(f *Frame) error {
+	if _, err := c.rwc.Write(f.wire); err != nil {
+		return fmt.Errorf("sending message type %d: %w", f.wire[4], err)
 	}
 	return nil
 }

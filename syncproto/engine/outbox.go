@@ -3,12 +3,11 @@ package engine
 import (
 	"context"
 	"fmt"
-	"io"
 	"sync"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/merge"
-	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -20,51 +19,44 @@ const (
 	// urgentChanges is the size up to which a list overtakes the longer ones
 	// that wait: a save during the first sync does not stand in line.
 	urgentChanges = 64
+	// packers is how many batches are loaded and compressed ahead of the one
+	// that is being sent.
+	packers = 3
 )
 
 // outbox sends changes to the follower: as many batches ahead as the window
-// allows, small lists before large ones.
+// allows, small lists before large ones. Batches are loaded and compressed by a
+// few goroutines at once and leave in their order.
 type outbox struct {
 	// config
 	r    *replica
 	l    *link
 	fail func(c *merge.Change, why string) // the change was not sent
 	// state
-	mu      sync.Mutex
-	urgent  [][]merge.Change
-	patient [][]merge.Change
-	more    chan struct{} // holds one token while there is something to send
+	waiting backlog
+	more    chan struct{} // holds one token while something waits
 	window  chan struct{} // one token for each batch without ack
-	next    uint64
-	sent    map[uint64][]merge.Change
-	latest  uint64 // generation of what was pushed last
-	whole   uint64 // generation up to which all was sent
+	parcels sync.Pool     // of *parcel
+
+	mu   sync.Mutex
+	next uint64
+	sent map[uint64][]merge.Change
 }
 
 func newOutbox(r *replica, l *link) *outbox {
 	return &outbox{
 		r: r, l: l,
-		more:   make(chan struct{}, 1),
-		window: make(chan struct{}, syncproto.WindowBatches),
-		sent:   map[uint64][]merge.Change{},
+		more:    make(chan struct{}, 1),
+		window:  make(chan struct{}, syncproto.WindowBatches),
+		parcels: sync.Pool{New: func() any { return &parcel{} }},
+		sent:    map[uint64][]merge.Change{},
 	}
 }
 
 // push queues changes. Those of a later call may be sent first, so they must
 // not depend on each other.
 func (b *outbox) push(changes []merge.Change, generation uint64) {
-	b.mu.Lock()
-	b.latest = generation
-	if len(changes) <= urgentChanges {
-		b.urgent = append(b.urgent, changes)
-	} else {
-		b.patient = append(b.patient, changes)
-	}
-	b.mu.Unlock()
-	b.signal()
-}
-
-func (b *outbox) signal() {
+	b.waiting.push(changes, generation)
 	select {
 	case b.more <- struct{}{}:
 	default:
@@ -73,6 +65,15 @@ func (b *outbox) signal() {
 
 // run sends until ctx ends.
 func (b *outbox) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	packing := make(chan chan *parcel, packers) // in the order of sending
+	g.Go(func() error { return b.cutAll(ctx, packing) })
+	g.Go(func() error { return b.sendAll(ctx, packing) })
+	return g.Wait()
+}
+
+// cutAll cuts what is queued into batches and has them packed.
+func (b *outbox) cutAll(ctx context.Context, packing chan<- chan *parcel) error {
 	for {
 		select {
 		case <-b.more:
@@ -85,105 +86,104 @@ func (b *outbox) run(ctx context.Context) error {
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
-			list, ok := b.take()
+			p, ok := b.cut()
 			if !ok {
 				<-b.window
 				break
 			}
-			if err := b.send(list); err != nil {
-				return err
+			packed := make(chan *parcel, 1)
+			select {
+			case packing <- packed:
+			case <-ctx.Done():
+				return context.Cause(ctx)
 			}
+			go func() {
+				p.pack(b)
+				packed <- p
+			}()
 		}
 	}
 }
 
-// take returns a list of which to send the beginning.
-func (b *outbox) take() ([]merge.Change, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, queue := range []*[][]merge.Change{&b.urgent, &b.patient} {
-		if len(*queue) > 0 {
-			list := (*queue)[0]
-			*queue = (*queue)[1:]
-			return list, true
+// sendAll sends batches in the order in which they were cut.
+func (b *outbox) sendAll(ctx context.Context, packing <-chan chan *parcel) error {
+	for {
+		var p *parcel
+		select {
+		case packed := <-packing:
+			p = <-packed
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
+		if err := b.send(p); err != nil {
+			return err
+		}
+		p.changes = nil
+		b.parcels.Put(p)
 	}
-	return nil, false
 }
 
-// putBack returns what did not fit a batch to the head of the line.
-func (b *outbox) putBack(list []merge.Change) {
+// cut takes the beginning of a list as a batch; false when there is none.
+func (b *outbox) cut() (*parcel, bool) {
+	list, ok := b.waiting.take()
+	if !ok {
+		return nil, false
+	}
+	n := batchOf(list)
+	generation := b.waiting.rest(list[n:])
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.patient = append([][]merge.Change{list}, b.patient...)
+	b.next++
+	p := b.parcels.Get().(*parcel)
+	p.batch = syncproto.Batch{ID: b.next, Generation: generation, Changes: p.batch.Changes[:0]}
+	p.changes = list[:n:n]
+	return p, true
 }
 
-// send sends one batch with the first changes of list.
-func (b *outbox) send(list []merge.Change) error {
-	m := &syncproto.Batch{}
-	var carried []merge.Change
-	size := 0
-	for len(list) > 0 && len(carried) < batchChanges {
-		c := list[0]
+// batchOf returns how many of the changes at the beginning of list make a
+// batch.
+func batchOf(list []merge.Change) int {
+	n, size := 0, 0
+	for n < min(len(list), batchChanges) {
+		c := &list[n]
 		cost := len(c.Path) + len(c.From) + len(c.Entry.Target) + len(c.Expect.Target) + 192
-		if c.Op == syncproto.OpPut && c.From == "" && c.Entry.Size <= syncproto.MaxInline {
+		if carriesContent(c) {
 			cost += int(c.Entry.Size)
 		}
-		if len(carried) > 0 && size+cost > batchBytes {
+		if n > 0 && size+cost > batchBytes {
 			break
 		}
-		list = list[1:]
-		if err := b.load(&c); err != nil {
-			b.fail(&c, err.Error())
-			continue
-		}
 		size += cost
-		carried = append(carried, c)
-		m.Changes = append(m.Changes, c.Change)
+		n++
 	}
-	if len(list) > 0 {
-		b.putBack(list)
+	return n
+}
+
+// send sends a packed batch.
+func (b *outbox) send(p *parcel) error {
+	for i, why := range p.missing {
+		b.fail(&p.changes[i], why.Error())
 	}
-	if len(carried) == 0 {
+	if p.err != nil {
+		return p.err
+	}
+	if len(p.batch.Changes) == 0 {
 		<-b.window
 		return nil
 	}
+	carried := p.changes
+	if len(p.missing) > 0 {
+		carried = nil
+		for i := range p.changes {
+			if p.missing[i] == nil {
+				carried = append(carried, p.changes[i])
+			}
+		}
+	}
 	b.mu.Lock()
-	b.next++
-	m.ID = b.next
-	for i := range carried {
-		carried[i].Content = nil // sent content need not be remembered
-	}
-	b.sent[m.ID] = carried
-	if len(b.urgent) == 0 && len(b.patient) == 0 {
-		b.whole = b.latest
-	}
-	m.Generation = b.whole
+	b.sent[p.batch.ID] = carried
 	b.mu.Unlock()
-	return b.l.conn.Write(m)
-}
-
-// load reads the content that a change carries itself. Content that is not
-// the one that was merged is not sent: its own event brings it.
-func (b *outbox) load(c *merge.Change) error {
-	if c.Op != syncproto.OpPut || c.From != "" || c.Entry.Size > syncproto.MaxInline {
-		return nil
-	}
-	o := b.r.now.Load()
-	f, err := tree.OpenFile(o.root, c.Path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	buf := make([]byte, c.Entry.Size)
-	if _, err := io.ReadFull(f, buf); err != nil {
-		return err
-	}
-	if tree.Sum(buf) != c.Entry.Digest {
-		return fmt.Errorf("%q: %w", c.Path, tree.ErrBusy)
-	}
-	c.Inline, c.Content = true, buf
-	return nil
+	return b.l.conn.WriteFrame(&p.frame)
 }
 
 // acked returns the changes of a batch that was acked, and makes room for the

@@ -75,17 +75,20 @@ func (rc *reconciler) verdict(w *waiter, ready bool) (over bool, err error) {
 			w.remaining[p]++
 		}
 	}
-	for p := range w.remaining {
-		if !rc.pending(p, w.both) {
-			delete(w.remaining, p)
-		}
-	}
-	for p := range w.remaining {
-		if h, ok := rc.held[p]; ok && rc.flight.paths[p] == 0 && hopeless(h.code) {
+	for p, h := range rc.held {
+		if w.remaining[p] > 0 && rc.flight.paths[p] == 0 && hopeless(h.code) {
 			return true, fmt.Errorf("%w: %q %s: %s", ErrStopped, p, where(h.side), h.text)
 		}
 	}
-	return len(w.remaining) == 0, nil
+	// The first path that is pending answers the question; those before it are
+	// not asked about again.
+	for p := range w.remaining {
+		if rc.pending(p, w.both) {
+			return false, nil
+		}
+		delete(w.remaining, p)
+	}
+	return true, nil
 }
 
 // pending reports whether a path is not yet what it shall be. Without both,
