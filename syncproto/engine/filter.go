@@ -10,10 +10,8 @@ func (r *rules) judge(p string, dir bool) tree.Verdict {
 	if tree.IsTemp(p) {
 		return tree.Prune
 	}
-	for _, x := range r.exclude {
-		if tree.Under(p, x) {
-			return tree.Prune
-		}
+	if r.excluded(p) {
+		return tree.Prune
 	}
 	if p == syncproto.IgnoreFile {
 		return tree.Skip
@@ -26,6 +24,16 @@ func (r *rules) judge(p string, dir bool) tree.Verdict {
 	default:
 		return tree.Skip
 	}
+}
+
+// excluded reports whether p belongs to a root of its own.
+func (r *rules) excluded(p string) bool {
+	for _, x := range r.exclude {
+		if tree.Under(p, x) {
+			return true
+		}
+	}
+	return false
 }
 
 // visible reports whether sync sees the entry e at p.
