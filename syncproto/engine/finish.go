@@ -43,8 +43,10 @@ func (rc *reconciler) acked(changes []merge.Change, results []syncproto.Result) 
 // finish takes the fate of one change.
 func (rc *reconciler) finish(side merge.Side, c merge.Change, res syncproto.Result) error {
 	rc.flight.land(side, &c)
+	rc.s.leader.traffic.landed(c.Path)
 	if res.Code == syncproto.CodeOK {
 		delete(rc.held, c.Path)
+		rc.s.leader.count(&c)
 		rc.s.r.cfg.emit(Event{Kind: Applied, Path: c.Path, Detail: side.String()})
 		if c.Agree {
 			if err := rc.s.leader.base.Agree([]syncproto.Item{{Path: c.Path, Entry: c.Entry}}); err != nil {

@@ -14,10 +14,11 @@ type flight struct {
 	toPod map[string]int // changes of the path in the pod
 	sides [2]int
 	bytes int64
+	lag   *lag // of what is on its way or will be
 }
 
 func newFlight() *flight {
-	return &flight{paths: map[string]int{}, below: map[string]int{}, toPod: map[string]int{}}
+	return &flight{paths: map[string]int{}, below: map[string]int{}, toPod: map[string]int{}, lag: newLag()}
 }
 
 func (f *flight) add(side merge.Side, changes []merge.Change) {

@@ -58,7 +58,7 @@ func stateEvent(s State, reason string) Event {
 	if reason != "" {
 		detail += ": " + reason
 	}
-	return Event{Kind: StateChanged, Detail: detail}
+	return Event{Kind: StateChanged, Detail: detail, State: s}
 }
 
 // Accept serves one session on conn and closes it. lookup finds the follower

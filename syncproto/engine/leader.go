@@ -7,8 +7,10 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/merge"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
 )
 
@@ -24,6 +26,9 @@ var errSessionEnded = errors.New("the sync session ended")
 type Leader struct {
 	r    *replica
 	base *tree.Base // used by the session in progress
+
+	activity *activity
+	traffic  *traffic
 
 	turn chan struct{} // held by Run
 
@@ -48,6 +53,7 @@ func NewLeader(cfg Config) (*Leader, error) {
 	}
 	return &Leader{
 		r: r, base: base,
+		activity: newActivity(), traffic: newTraffic(),
 		turn:    make(chan struct{}, 1),
 		arrival: make(chan struct{}),
 		status:  Status{State: Waiting},
@@ -82,7 +88,7 @@ func (l *Leader) Run(ctx context.Context, conn io.ReadWriteCloser, remoteRoot st
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	link, err := newLink(conn)
+	link, err := newLink(l.traffic.count(conn))
 	if err != nil {
 		return err
 	}
@@ -94,7 +100,7 @@ func (l *Leader) Run(ctx context.Context, conn io.ReadWriteCloser, remoteRoot st
 	}
 	s := newLeading(l, link)
 	err = s.run(ctx, remoteRoot)
-	l.setState(Waiting, "")
+	l.disconnected()
 	return cause(ctx, err)
 }
 
@@ -166,7 +172,37 @@ func (l *Leader) Status() Status {
 	l.mu.Unlock()
 	slices.Sort(s.Conflicts)
 	s.Files, s.Bytes = l.r.index.Files()
+	wire, partial, current := l.traffic.status(time.Now())
+	s.Traffic = wire
+	partial = min(partial, s.PendingBytes)
+	s.DoneBytes, s.PendingBytes = s.DoneBytes+partial, s.PendingBytes-partial
+	if current != "" {
+		s.Current = current
+	}
 	return s
+}
+
+// count counts a change that was done.
+func (l *Leader) count(c *merge.Change) {
+	l.mu.Lock()
+	l.status.DoneFiles++
+	l.status.DoneBytes += c.Entry.Size
+	l.mu.Unlock()
+	moved := c.Entry.Size
+	if c.From != "" {
+		moved = 0 // the side had the content
+	}
+	l.activity.add(c.Path, moved, time.Now())
+}
+
+// disconnected publishes that there is no session, and so nothing on its way.
+func (l *Leader) disconnected() {
+	l.traffic.ended()
+	l.mu.Lock()
+	l.status.PendingFiles, l.status.PendingBytes, l.status.Current = 0, 0, ""
+	l.status.Oldest = time.Time{}
+	l.mu.Unlock()
+	l.setState(Waiting, "")
 }
 
 // Close releases the state folder. Run must have returned.

@@ -51,6 +51,7 @@ func (rc *reconciler) touch(paths ...string) {
 		delete(rc.held, p)
 		rc.noteCopy(p)
 	}
+	rc.flight.lag.add(time.Now(), paths...)
 }
 
 func (rc *reconciler) noteCopy(p string) {
@@ -70,8 +71,10 @@ func (rc *reconciler) touchAll() {
 	for p := range rc.s.leader.base.Tree() {
 		rc.dirty[p] = true
 	}
+	now := time.Now()
 	for p := range rc.dirty {
 		rc.noteCopy(p)
+		rc.flight.lag.add(now, p)
 	}
 	clear(rc.held)
 }
@@ -161,6 +164,7 @@ func (rc *reconciler) merge() error {
 		for _, p := range paths {
 			if rc.flight.paths[p] == 0 {
 				delete(rc.held, p) // nothing is left to do there
+				rc.flight.lag.drop(p)
 			}
 		}
 	}
@@ -297,6 +301,7 @@ func (rc *reconciler) publish() {
 	l.mu.Lock()
 	l.status.PendingFiles, l.status.PendingBytes, l.status.Current = rc.flight.pending()
 	l.status.PendingFiles += len(rc.dirty)
+	l.status.Oldest = rc.flight.lag.oldest()
 	l.status.Held = held
 	if rc.flight.sides[merge.Pod] == 0 && len(rc.dirty) == 0 {
 		l.status.Generation = rc.generation

@@ -1,5 +1,7 @@
 package engine
 
+import "time"
+
 // State says what an end is doing.
 type State string
 
@@ -30,8 +32,16 @@ type Status struct {
 	// both directions. A follower does not know them.
 	PendingFiles int
 	PendingBytes int64
+	// Oldest is when the oldest of them was noticed; zero when nothing is pending.
+	Oldest time.Time
+	// DoneFiles and DoneBytes are the changes that were done since the leader was
+	// made; DoneBytes includes what is done of files that travel in pieces.
+	DoneFiles int
+	DoneBytes int64
 	// Current is a path that is on its way; empty when none is.
 	Current string
+	// Traffic is what went over the wire since the leader was made.
+	Traffic Traffic
 	// Generation counts what the laptop changed: that of a leader is acked by
 	// the pod, that of a follower is applied.
 	Generation uint64
@@ -47,7 +57,8 @@ type EventKind int
 
 // Kinds of event.
 const (
-	// StateChanged: Detail is the new state, and its reason if it has one.
+	// StateChanged: State is the new state, Detail the same with its reason, if it
+	// has one, as text.
 	StateChanged EventKind = iota
 	// Conflict: both sides changed Path; Detail is the conflict copy's path.
 	Conflict
@@ -65,4 +76,5 @@ type Event struct {
 	Kind   EventKind
 	Path   string // root-relative; empty when it concerns the whole root
 	Detail string
+	State  State // of StateChanged
 }

@@ -13,8 +13,9 @@ import (
 // reads nothing but files that are entries and have the digest that was asked
 // for: what is ignored or excluded never leaves this side.
 type supplier struct {
-	r *replica
-	l *link
+	r    *replica
+	l    *link
+	sent func(path string, bytes int) // hears of each piece that left; nil for nobody
 
 	file   *os.File // the last one that was asked for
 	path   string
@@ -31,6 +32,9 @@ func (s *supplier) run(ctx context.Context) error {
 			d.Content, d.Code = s.piece(req)
 			if err := s.l.conn.Write(d); err != nil {
 				return err
+			}
+			if s.sent != nil && len(d.Content) > 0 {
+				s.sent(req.Path, len(d.Content))
 			}
 			if len(s.l.requests) == 0 {
 				s.drop() // an open file would keep a deleted one's space
