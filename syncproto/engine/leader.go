@@ -61,8 +61,9 @@ func NewLeader(cfg Config) (*Leader, error) {
 	}, nil
 }
 
-// Prepare scans the root, so that a Run soon after it finds the index ready.
-// It is worth calling while the connection is still on its way.
+// Prepare opens the root and scans it for the Run that follows, which then needs
+// to look only at what has happened since. It is worth calling while the
+// connection is still on its way.
 func (l *Leader) Prepare(ctx context.Context) error {
 	select {
 	case l.turn <- struct{}{}:
@@ -70,11 +71,7 @@ func (l *Leader) Prepare(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if err := l.r.open(nil); err != nil {
-		return err
-	}
-	defer l.r.close()
-	return l.r.firstScan(ctx)
+	return l.r.prepare(ctx)
 }
 
 // Run syncs with the follower of remoteRoot at the other end of conn until ctx
@@ -205,8 +202,14 @@ func (l *Leader) disconnected() {
 	l.setState(Waiting, "")
 }
 
-// Close releases the state folder. Run must have returned.
+// Close releases the root and the state folder. Run must have returned.
 func (l *Leader) Close() error {
+	select {
+	case l.turn <- struct{}{}:
+		l.r.close() // what Prepare left open
+		<-l.turn
+	default:
+	}
 	return errors.Join(l.base.Close(), l.r.trash.Close())
 }
 

@@ -66,7 +66,8 @@ func (s *leading) wake() { s.post(func(*reconciler) error { return nil }) }
 // run opens the session and syncs until ctx or the connection ends.
 func (s *leading) run(ctx context.Context, remoteRoot string) error {
 	s.leader.setState(Scanning, "")
-	if err := s.r.open(nil); err != nil {
+	scanned, err := s.r.begin()
+	if err != nil {
 		return refuse(s.l, syncproto.StopFailed, err)
 	}
 	defer s.r.close()
@@ -90,8 +91,10 @@ func (s *leading) run(ctx context.Context, remoteRoot string) error {
 		if err := s.l.conn.Write(open); err != nil {
 			return err
 		}
-		if err := s.r.firstScan(ctx); err != nil {
-			return refuse(s.l, syncproto.StopFailed, err)
+		if !scanned {
+			if err := s.r.firstScan(ctx); err != nil {
+				return refuse(s.l, syncproto.StopFailed, err)
+			}
 		}
 		s.post(func(rc *reconciler) error { rc.scanned = true; rc.touchAll(); return nil })
 		return s.o.run(ctx)

@@ -27,6 +27,7 @@ type replica struct {
 	trash *stage.Trash
 	rules atomic.Pointer[rules]
 	now   atomic.Pointer[opened] // nil while no root is open
+	ready bool                   // the root is open and scanned, for the next session
 
 	mu sync.Mutex
 	id tree.Identity
@@ -129,8 +130,36 @@ func (r *replica) renewLocked() {
 	_, _ = rand.Read(r.id.ID[:]) // never fails
 }
 
+// prepare opens the root and scans it. Where events tell all that happens from
+// then on, the next session goes on from there.
+func (r *replica) prepare(ctx context.Context) error {
+	r.close()
+	if err := r.open(nil); err != nil {
+		return err
+	}
+	if err := r.firstScan(ctx); err != nil {
+		r.close()
+		return err
+	}
+	w := r.now.Load().watcher
+	r.ready = w != nil && !w.Lossy()
+	return nil
+}
+
+// begin opens the root for a session, and reports whether it was scanned
+// already.
+func (r *replica) begin() (scanned bool, err error) {
+	if r.ready && r.attached() {
+		r.ready = false
+		return true, nil
+	}
+	r.close()
+	return false, r.open(nil)
+}
+
 // close releases the root.
 func (r *replica) close() {
+	r.ready = false
 	o := r.now.Swap(nil)
 	if o == nil {
 		return
