@@ -33,8 +33,8 @@ func cut(c *Cutter, b []byte) (chunks []syncproto.Chunk) {
 	return chunks
 }
 
-// content returns what a name in the golden file stands for.
-func content(t *testing.T, name string) []byte {
+// sample returns what a name in the golden file stands for.
+func sample(t *testing.T, name string) []byte {
 	var size int
 	kind, _, _ := strings.Cut(name, "-")
 	if _, err := fmt.Sscanf(name, kind+"-%d", &size); err != nil {
@@ -71,7 +71,7 @@ func TestGolden(t *testing.T) {
 	lines := 0
 	for s := bufio.NewScanner(f); s.Scan(); lines++ {
 		name, _, _ := strings.Cut(s.Text(), " ")
-		b := content(t, name)
+		b := sample(t, name)
 		d, chunks, err := r.Content(bytes.NewReader(b), int64(len(b)))
 		got := fmt.Sprint(name, " ", d)
 		for _, c := range chunks {

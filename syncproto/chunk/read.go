@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 	"github.com/zeebo/blake3"
@@ -38,19 +39,11 @@ func NewReader(c *Cutter) *Reader {
 }
 
 // Content reads a content of size bytes to its end and returns its digest, and
-// its chunks if it is Large. A content of another length is
-// io.ErrUnexpectedEOF.
+// its chunks if it is Large and they are no more than MaxList. A content of
+// another length is io.ErrUnexpectedEOF.
 func (r *Reader) Content(src io.Reader, size int64) (syncproto.Digest, []syncproto.Chunk, error) {
 	if Large(size) {
-		chunks, err := r.Chunks(io.LimitReader(src, size), math.MaxInt)
-		if err != nil {
-			return syncproto.Digest{}, nil, err
-		}
-		s := NewSummer()
-		if err := s.Add(chunks, size); err != nil || s.Size() != size || !ended(src) {
-			return syncproto.Digest{}, nil, io.ErrUnexpectedEOF
-		}
-		return s.Digest(), chunks, nil
+		return r.large(src, size)
 	}
 	r.h.Reset()
 	n, err := io.CopyBuffer(r.h, onlyReader{io.LimitReader(src, size+1)}, r.small)
@@ -65,6 +58,28 @@ func (r *Reader) Content(src io.Reader, size int64) (syncproto.Digest, []syncpro
 // onlyReader hides a WriterTo, which would not use our buffer.
 type onlyReader struct{ io.Reader }
 
+func (r *Reader) large(src io.Reader, size int64) (syncproto.Digest, []syncproto.Chunk, error) {
+	s := NewSummer()
+	list := make([]syncproto.Chunk, 0, min(size/syncproto.ChunkMin+1, MaxList+1))
+	var short error
+	err := r.each(io.LimitReader(src, size), math.MaxInt, func(chunks []syncproto.Chunk) {
+		if short == nil {
+			short = s.Add(chunks, size)
+		}
+		list = append(list, chunks[:min(len(chunks), MaxList+1-len(list))]...)
+	})
+	if err == nil && (short != nil || s.Size() != size || !ended(src)) {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return syncproto.Digest{}, nil, err
+	}
+	if len(list) > MaxList {
+		list = nil
+	}
+	return s.Digest(), slices.Clone(list), nil
+}
+
 // ended reports whether nothing is left to read.
 func ended(src io.Reader) bool {
 	n, err := src.Read(make([]byte, 1))
@@ -72,9 +87,16 @@ func ended(src io.Reader) bool {
 }
 
 // Chunks reads src, which begins at the beginning of a chunk, up to its end or
-// the end of the given number of chunks. It cuts one stretch while another
-// goroutine, which ends before it returns, hashes the one before.
-func (r *Reader) Chunks(src io.Reader, limit int) ([]syncproto.Chunk, error) {
+// the end of the given number of chunks.
+func (r *Reader) Chunks(src io.Reader, limit int) (list []syncproto.Chunk, err error) {
+	err = r.each(src, limit, func(chunks []syncproto.Chunk) { list = append(list, chunks...) })
+	return list, err
+}
+
+// each reads src up to its end or that of the given number of chunks, and
+// passes the chunks on. It cuts one stretch while another goroutine, which
+// calls emit and ends before each returns, hashes the one before.
+func (r *Reader) each(src io.Reader, limit int, emit func([]syncproto.Chunk)) error {
 	if r.free == nil {
 		r.free = make(chan *block, blocks)
 		for range blocks {
@@ -82,19 +104,21 @@ func (r *Reader) Chunks(src io.Reader, limit int) ([]syncproto.Chunk, error) {
 		}
 	}
 	work := make(chan *block, blocks)
-	var chunks []syncproto.Chunk
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		var chunks []syncproto.Chunk
 		for b := range work {
-			chunks = b.appendTo(chunks)
+			if chunks = b.appendTo(chunks[:0]); len(chunks) > 0 {
+				emit(chunks)
+			}
 			r.free <- b
 		}
 	}()
 	err := r.cut(src, limit, work)
 	close(work)
 	<-done
-	return chunks, err
+	return err
 }
 
 // appendTo appends the chunks of the block.

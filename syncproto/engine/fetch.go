@@ -8,95 +8,95 @@ import (
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/stage"
 )
 
-// fetch returns a source that asks the other end for the content of c, several
-// pieces ahead of what was written.
-func (l *link) fetch(c *syncproto.Change) stage.Source {
-	return func(ctx context.Context, yield func([]byte) error) error {
-		f := &fetching{link: l, change: c}
-		err := f.run(ctx, yield)
-		f.abandon()
-		return err
+// piecesAhead is how many pieces of one file are asked for before the first of
+// them was used. It bounds the memory of a transfer to 4 MiB.
+const piecesAhead = 16
+
+// fetch returns a source that asks the other end for the content of c.
+func (l *link) fetch(c *syncproto.Change) stage.Source { return &remote{link: l, change: c} }
+
+// remote is the content of a change as the other end has it.
+type remote struct {
+	link   *link
+	change *syncproto.Change
+}
+
+// Chunks implements stage.Source.
+func (r *remote) Chunks(ctx context.Context, offset int64) ([]syncproto.Chunk, error) {
+	answer, err := r.link.ask(ctx, syncproto.TypeChunkList, func(id uint64) syncproto.Message {
+		return &syncproto.Chunks{ID: id, Path: r.change.Path, Digest: r.change.Entry.Digest, Offset: uint64(offset)}
+	})
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case m := <-answer:
+		l, ok := m.(*syncproto.ChunkList)
+		if !ok || l.Code != syncproto.CodeOK {
+			return nil, r.changed()
+		}
+		return l.Chunks, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }
 
-// fetching is the transfer of one file.
-type fetching struct {
-	link   *link
-	change *syncproto.Change
-	asked  int64
-	queue  []piece // requests on their way, in order
+func (r *remote) changed() error {
+	return stage.ContentError(fmt.Errorf("%q changed before it could be fetched", r.change.Path))
 }
 
+// piece is a request for a part of the content.
 type piece struct {
-	answer <-chan *syncproto.Data
+	answer <-chan syncproto.Message
 	length int
 }
 
-func (f *fetching) run(ctx context.Context, yield func([]byte) error) error {
-	for f.asked < f.change.Entry.Size || len(f.queue) > 0 {
-		if err := f.ask(ctx); err != nil {
-			return err
-		}
-		p := f.queue[0]
-		select {
-		case d := <-p.answer:
-			f.queue = f.queue[1:]
-			<-f.link.slots
-			if d.Code != syncproto.CodeOK || len(d.Content) != p.length {
-				return stage.ContentError(fmt.Errorf("%q changed before it could be fetched", f.change.Path))
-			}
-			if err := yield(d.Content); err != nil {
+// Read implements stage.Source. It asks several pieces ahead of what yield
+// took.
+func (r *remote) Read(ctx context.Context, ranges []stage.Range, yield func([]byte) error) error {
+	var queue []piece // on their way, in order
+	for len(ranges) > 0 || len(queue) > 0 {
+		for len(ranges) > 0 && len(queue) < piecesAhead {
+			next := &ranges[0]
+			n := min(next.Length, syncproto.MaxPiece)
+			p, err := r.ask(ctx, next.Offset, int(n))
+			if err != nil {
 				return err
 			}
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
-}
-
-// ask sends requests while there are slots. It waits for a slot only when it
-// has nothing else to wait for.
-func (f *fetching) ask(ctx context.Context) error {
-	for f.asked < f.change.Entry.Size {
-		select {
-		case f.link.slots <- struct{}{}:
-		default:
-			if len(f.queue) > 0 {
-				return nil
-			}
-			select {
-			case f.link.slots <- struct{}{}:
-			case <-ctx.Done():
-				return ctx.Err()
+			queue = append(queue, p)
+			next.Offset, next.Length = next.Offset+n, next.Length-n
+			if next.Length == 0 {
+				ranges = ranges[1:]
 			}
 		}
-		n := int(min(f.change.Entry.Size-f.asked, syncproto.MaxPiece))
-		answer, err := f.link.request(f.change.Path, f.change.Entry.Digest, f.asked, n)
-		f.queue = append(f.queue, piece{answer: answer, length: n})
-		if err != nil {
+		p := queue[0]
+		queue = queue[1:]
+		if err := r.take(ctx, p, yield); err != nil {
 			return err
 		}
-		f.asked += int64(n)
 	}
 	return nil
 }
 
-// abandon gives the slots of unanswered requests back once their answers are
-// there, so that the window stays honest.
-func (f *fetching) abandon() {
-	if len(f.queue) == 0 {
-		return
-	}
-	queue := f.queue
-	f.link.drain.Go(func() {
-		for _, p := range queue {
-			select {
-			case <-p.answer:
-				<-f.link.slots
-			case <-f.link.closed:
-				return
-			}
+func (r *remote) ask(ctx context.Context, offset int64, length int) (piece, error) {
+	answer, err := r.link.ask(ctx, syncproto.TypeData, func(id uint64) syncproto.Message {
+		return &syncproto.Request{
+			ID: id, Path: r.change.Path, Digest: r.change.Entry.Digest, Offset: uint64(offset), Length: uint32(length),
 		}
 	})
+	return piece{answer: answer, length: length}, err
+}
+
+// take waits for a piece and passes it on.
+func (r *remote) take(ctx context.Context, p piece, yield func([]byte) error) error {
+	select {
+	case m := <-p.answer:
+		d, ok := m.(*syncproto.Data)
+		if !ok || d.Code != syncproto.CodeOK || len(d.Content) != p.length {
+			return r.changed()
+		}
+		return yield(d.Content)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -18,15 +18,24 @@ var ErrProtocol = errors.New("the other end broke the sync protocol")
 // window, and has room.
 type link struct {
 	conn     *syncproto.Conn
-	requests chan *syncproto.Request // from the other end, at most a window
+	requests chan wanted // from the other end, at most a window
 
 	slots   chan struct{} // one for each of our requests on its way
 	mu      sync.Mutex
 	next    uint64
-	waiting map[uint64]chan *syncproto.Data
+	waiting map[uint64]question
+}
 
-	closed chan struct{}  // closed when the session ends
-	drain  sync.WaitGroup // of goroutines that wait for answers nobody wants
+// wanted is a request of the other end: one of both.
+type wanted struct {
+	piece  *syncproto.Request
+	chunks *syncproto.Chunks
+}
+
+// question is a request of ours on its way.
+type question struct {
+	kind   syncproto.Type         // of the answer
+	answer chan syncproto.Message // has room for it
 }
 
 func newLink(conn io.ReadWriteCloser) (*link, error) {
@@ -36,22 +45,17 @@ func newLink(conn io.ReadWriteCloser) (*link, error) {
 	}
 	return &link{
 		conn:     c,
-		requests: make(chan *syncproto.Request, syncproto.WindowRequests),
+		requests: make(chan wanted, syncproto.WindowRequests),
 		slots:    make(chan struct{}, syncproto.WindowRequests),
-		waiting:  map[uint64]chan *syncproto.Data{},
-		closed:   make(chan struct{}),
+		waiting:  map[uint64]question{},
 	}, nil
 }
 
-// close ends the link, and returns when no goroutine of it is left.
-func (l *link) close() {
-	_ = l.conn.Close()
-	close(l.closed)
-	l.drain.Wait()
-}
+// close ends the link.
+func (l *link) close() { _ = l.conn.Close() }
 
-// read reads messages until the connection or ctx ends. Requests and data are
-// its own business, anything else goes to handle.
+// read reads messages until the connection or ctx ends. Requests and their
+// answers are its own business, anything else goes to handle.
 func (l *link) read(ctx context.Context, handle func(syncproto.Message) error) error {
 	for {
 		m, err := l.conn.Read()
@@ -63,50 +67,64 @@ func (l *link) read(ctx context.Context, handle func(syncproto.Message) error) e
 		}
 		switch m := m.(type) {
 		case *syncproto.Request:
-			select {
-			case l.requests <- m:
-			default:
-				return fmt.Errorf("%w: more than %d requests at once", ErrProtocol, syncproto.WindowRequests)
-			}
+			err = l.queue(wanted{piece: m})
+		case *syncproto.Chunks:
+			err = l.queue(wanted{chunks: m})
 		case *syncproto.Data:
-			if err := l.deliver(m); err != nil {
-				return err
-			}
+			err = l.deliver(m.ID, m)
+		case *syncproto.ChunkList:
+			err = l.deliver(m.ID, m)
 		case *syncproto.Stop:
-			return stopError(m)
+			err = stopError(m)
 		default:
-			if err := handle(m); err != nil {
-				return err
-			}
+			err = handle(m)
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
 
-// deliver hands data to the request that asked for it.
-func (l *link) deliver(m *syncproto.Data) error {
+// queue takes a request for the supplier.
+func (l *link) queue(w wanted) error {
+	select {
+	case l.requests <- w:
+		return nil
+	default:
+		return fmt.Errorf("%w: more than %d requests at once", ErrProtocol, syncproto.WindowRequests)
+	}
+}
+
+// deliver hands an answer to the request that asked for it, and makes room for
+// the next one.
+func (l *link) deliver(id uint64, m syncproto.Message) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ch := l.waiting[m.ID]
-	if ch == nil {
-		return fmt.Errorf("%w: data that nobody asked for", ErrProtocol)
+	q, ok := l.waiting[id]
+	if !ok || q.kind != m.Type() {
+		return fmt.Errorf("%w: an answer that nobody asked for", ErrProtocol)
 	}
-	delete(l.waiting, m.ID)
-	ch <- m // it has room for one
+	delete(l.waiting, id)
+	q.answer <- m
+	<-l.slots
 	return nil
 }
 
-// request asks for a piece; the answer arrives in the returned channel. The
-// caller holds a slot and gives it back after the answer.
-func (l *link) request(path string, d syncproto.Digest, offset int64, length int) (<-chan *syncproto.Data, error) {
-	ch := make(chan *syncproto.Data, 1)
+// ask waits for room in the window and sends the request that build makes with
+// an id. Its answer, of the given kind, arrives in the returned channel.
+func (l *link) ask(ctx context.Context, kind syncproto.Type, build func(id uint64) syncproto.Message) (<-chan syncproto.Message, error) {
+	select {
+	case l.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	q := question{kind: kind, answer: make(chan syncproto.Message, 1)}
 	l.mu.Lock()
 	l.next++
 	id := l.next
-	l.waiting[id] = ch
+	l.waiting[id] = q
 	l.mu.Unlock()
-	return ch, l.conn.Write(&syncproto.Request{
-		ID: id, Path: path, Digest: d, Offset: uint64(offset), Length: uint32(length),
-	})
+	return q.answer, l.conn.Write(build(id))
 }
 
 // StopError means that the other end closed the session and said why.

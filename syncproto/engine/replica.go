@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/chunk"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/stage"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/watch"
@@ -55,6 +56,7 @@ func newReplica(cfg Config, probe bool) (*replica, error) {
 	}
 	r := &replica{cfg: cfg, probe: probe, trash: trash}
 	r.index, r.id = tree.LoadIndex(cfg.StateDir)
+	r.index.Chunks().Retain(func(p chunk.Place) bool { return !p.Trash || trash.Has(p.Path) })
 	return r, nil
 }
 

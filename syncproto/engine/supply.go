@@ -3,9 +3,12 @@ package engine
 import (
 	"context"
 	"io"
+	"math"
 	"os"
+	"slices"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/chunk"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
 )
 
@@ -15,26 +18,26 @@ import (
 type supplier struct {
 	r    *replica
 	l    *link
-	sent func(path string, bytes int) // hears of each piece that left; nil for nobody
+	sent func(path string, bytes int) // hears of each piece that leaves; nil for nobody
 
 	file   *os.File // the last one that was asked for
 	path   string
 	digest syncproto.Digest
+	cutter *chunk.Reader // nil until a list is missing
 }
+
+// chunksAtOnce is how many chunks are cut for one answer where the list is not
+// known, so that other requests do not wait long for it.
+const chunksAtOnce = 256
 
 // run answers until ctx ends.
 func (s *supplier) run(ctx context.Context) error {
 	defer s.drop()
 	for {
 		select {
-		case req := <-s.l.requests:
-			d := &syncproto.Data{ID: req.ID}
-			d.Content, d.Code = s.piece(req)
-			if err := s.l.conn.Write(d); err != nil {
+		case w := <-s.l.requests:
+			if err := s.l.conn.Write(s.answer(w)); err != nil {
 				return err
-			}
-			if s.sent != nil && len(d.Content) > 0 {
-				s.sent(req.Path, len(d.Content))
 			}
 			if len(s.l.requests) == 0 {
 				s.drop() // an open file would keep a deleted one's space
@@ -45,22 +48,45 @@ func (s *supplier) run(ctx context.Context) error {
 	}
 }
 
-func (s *supplier) piece(req *syncproto.Request) ([]byte, syncproto.Code) {
-	rec := s.r.index.Get(req.Path)
-	if rec.Type != syncproto.EntryFile || rec.Digest != req.Digest {
-		return nil, syncproto.CodeChanged
+func (s *supplier) answer(w wanted) syncproto.Message {
+	if req := w.chunks; req != nil {
+		l := &syncproto.ChunkList{ID: req.ID}
+		l.Chunks, l.Code = s.chunks(req)
+		return l
 	}
-	if s.file == nil || s.path != req.Path || s.digest != req.Digest {
-		s.drop()
-		o := s.r.now.Load()
-		if o == nil {
-			return nil, syncproto.CodeFailed
-		}
-		f, err := tree.OpenFile(o.root, req.Path)
-		if err != nil {
-			return nil, syncproto.CodeContent
-		}
-		s.file, s.path, s.digest = f, req.Path, req.Digest
+	d := &syncproto.Data{ID: w.piece.ID}
+	d.Content, d.Code = s.piece(w.piece)
+	if s.sent != nil && len(d.Content) > 0 {
+		s.sent(w.piece.Path, len(d.Content))
+	}
+	return d
+}
+
+// open makes s.file the file at path, if that is an entry with the digest d.
+func (s *supplier) open(path string, d syncproto.Digest) syncproto.Code {
+	rec := s.r.index.Get(path)
+	if rec.Type != syncproto.EntryFile || rec.Digest != d {
+		return syncproto.CodeChanged
+	}
+	if s.file != nil && s.path == path && s.digest == d {
+		return syncproto.CodeOK
+	}
+	s.drop()
+	o := s.r.now.Load()
+	if o == nil {
+		return syncproto.CodeFailed
+	}
+	f, err := tree.OpenFile(o.root, path)
+	if err != nil {
+		return syncproto.CodeContent
+	}
+	s.file, s.path, s.digest = f, path, d
+	return syncproto.CodeOK
+}
+
+func (s *supplier) piece(req *syncproto.Request) ([]byte, syncproto.Code) {
+	if code := s.open(req.Path, req.Digest); code != syncproto.CodeOK {
+		return nil, code
 	}
 	buf := make([]byte, req.Length)
 	n, err := s.file.ReadAt(buf, int64(req.Offset))
@@ -68,6 +94,34 @@ func (s *supplier) piece(req *syncproto.Request) ([]byte, syncproto.Code) {
 		return nil, syncproto.CodeContent
 	}
 	return buf[:n], syncproto.CodeOK
+}
+
+// chunks returns the chunks of a file from an offset on, from the catalog or,
+// where they are not known, from the file itself.
+func (s *supplier) chunks(req *syncproto.Chunks) ([]syncproto.Chunk, syncproto.Code) {
+	if code := s.open(req.Path, req.Digest); code != syncproto.CodeOK {
+		return nil, code
+	}
+	offset := int64(req.Offset)
+	if list := s.r.index.Chunks().Chunks(req.Digest); list != nil {
+		i := slices.IndexFunc(list, func(c syncproto.Chunk) bool {
+			at := offset
+			offset -= int64(c.Length)
+			return at == 0
+		})
+		if i < 0 {
+			return nil, syncproto.CodeInvalid
+		}
+		return list[i:min(len(list), i+syncproto.MaxChunks)], syncproto.CodeOK
+	}
+	if s.cutter == nil {
+		s.cutter = chunk.NewReader(chunk.NewCutter())
+	}
+	list, err := s.cutter.Chunks(io.NewSectionReader(s.file, offset, math.MaxInt64-offset), chunksAtOnce)
+	if err != nil {
+		return nil, syncproto.CodeContent
+	}
+	return list, syncproto.CodeOK
 }
 
 func (s *supplier) drop() {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/chunk"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
 )
 
@@ -81,6 +82,9 @@ func (s *Stage) place(t target, temp string) error {
 
 // fill writes the content of t to f and verifies its digest.
 func (s *Stage) fill(ctx context.Context, f *os.File, t target, source Source) error {
+	if !t.Inline && chunk.Large(t.Entry.Size) {
+		return s.assemble(ctx, f, t, source)
+	}
 	h := tree.NewHasher()
 	var size int64
 	write := func(piece []byte) error {
@@ -98,7 +102,7 @@ func (s *Stage) fill(ctx context.Context, f *os.File, t target, source Source) e
 	case t.From != "":
 		err = s.copyFrom(ctx, t.From, write)
 	default:
-		err = source(ctx, write)
+		err = source.Read(ctx, []Range{{Length: t.Entry.Size}}, write)
 	}
 	if err != nil {
 		return err

@@ -9,13 +9,13 @@
 package stage
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/chunk"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
 )
 
@@ -37,13 +37,16 @@ type Config struct {
 }
 
 // Stage applies changes to one root.
-type Stage struct{ cfg Config }
+type Stage struct {
+	cfg   Config
+	zeros syncproto.Chunk // the chunk that a hole is made of
+}
 
 // New returns a stage. It does no I/O.
-func New(cfg Config) *Stage { return &Stage{cfg: cfg} }
-
-// Source yields the content of a put that carries none, in order.
-type Source func(ctx context.Context, yield func(piece []byte) error) error
+func New(cfg Config) *Stage {
+	hole := make([]byte, syncproto.ChunkMax)
+	return &Stage{cfg: cfg, zeros: syncproto.Chunk{Length: syncproto.ChunkMax, Digest: chunk.Sum(hole)}}
+}
 
 // target is a change and the open folder in which it happens.
 type target struct {
@@ -157,9 +160,12 @@ func (s *Stage) retire(t target) error {
 	if t.Expect.Type != syncproto.EntryFile && t.Expect.Type != syncproto.EntrySymlink {
 		return nil
 	}
-	err := s.cfg.Trash.keep(s.cfg.Root.Root, t.Path, t.batch, t.Expect.Size)
+	kept, err := s.cfg.Trash.keep(s.cfg.Root.Root, t.Path, t.batch, t.Expect.Size)
 	if errors.Is(err, errTooLarge) && !t.Keep {
 		return nil
+	}
+	if err == nil && t.Expect.Type == syncproto.EntryFile && chunk.Large(t.Expect.Size) {
+		s.cfg.Index.Chunks().Put(t.Expect.Digest, chunk.Place{Trash: true, Path: kept})
 	}
 	return err
 }

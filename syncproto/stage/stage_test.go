@@ -24,7 +24,9 @@ type bench struct {
 	stage        *Stage
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t *testing.T) *bench { return newBenchWithTrash(t, 1<<20) }
+
+func newBenchWithTrash(t *testing.T, trashBytes int64) *bench {
 	t.Helper()
 	top := t.TempDir()
 	b := &bench{t: t, dir: filepath.Join(top, "root"), outside: filepath.Join(top, "outside"), trash: filepath.Join(top, "trash"), index: tree.NewIndex()}
@@ -34,7 +36,7 @@ func newBench(t *testing.T) *bench {
 	var err error
 	b.root, err = tree.OpenRoot(b.dir)
 	b.check(err)
-	trash, err := OpenTrash(b.trash, time.Hour, 1<<20)
+	trash, err := OpenTrash(b.trash, time.Hour, trashBytes)
 	b.check(err)
 	t.Cleanup(func() {
 		_ = b.root.Close()
@@ -80,12 +82,21 @@ func put(path, content string, expect tree.Entry) *syncproto.Change {
 	return &syncproto.Change{Op: syncproto.OpPut, Path: path, Entry: file(content), Expect: expect, Inline: true, Content: []byte(content)}
 }
 
+// nobody is a source that has nothing.
+type nobody struct{}
+
+func (nobody) Chunks(context.Context, int64) ([]syncproto.Chunk, error) {
+	return nil, ContentError(errors.New("nobody has it"))
+}
+
+func (nobody) Read(context.Context, []Range, func([]byte) error) error {
+	return ContentError(errors.New("nobody has it"))
+}
+
 // apply applies c and checks the result and that nothing of ours is left.
 func (b *bench) apply(c *syncproto.Change, want syncproto.Code) {
 	b.t.Helper()
-	res := b.applyOne(c, func(context.Context, func([]byte) error) error {
-		return ContentError(errors.New("nobody has it"))
-	})
+	res := b.applyOne(c, nobody{})
 	if res.Code != want {
 		b.t.Errorf("%q: code %d, want %d: %s", c.Path, res.Code, want, res.Text)
 	}
@@ -249,7 +260,8 @@ func TestTrashLimits(t *testing.T) {
 	big := strings.Repeat("x", 400)
 	for _, name := range []string{"1", "2", "3", "4"} {
 		b.write("f", big)
-		b.check(trash.keep(b.root.Root, "f", name, 400))
+		_, err := trash.keep(b.root.Root, "f", name, 400)
+		b.check(err)
 	}
 	b.check(trash.Close())
 	list, err := os.ReadDir(dir)
@@ -257,7 +269,7 @@ func TestTrashLimits(t *testing.T) {
 	if len(list) != 2 || list[0].Name() != "3" {
 		t.Errorf("the trash holds %v", list)
 	}
-	if err := trash.keep(b.root.Root, "f", "5", 501); !errors.Is(err, errTooLarge) {
+	if _, err := trash.keep(b.root.Root, "f", "5", 501); !errors.Is(err, errTooLarge) {
 		t.Errorf("a file larger than half the trash: %v", err)
 	}
 	old := time.Now().Add(-2 * time.Hour)
@@ -271,7 +283,8 @@ func TestTrashLimits(t *testing.T) {
 	// Two versions of a path in one batch, and a copy where links do not work.
 	trash.links = false
 	b.write("f", "other")
-	b.check(trash.keep(b.root.Root, "f", "4", 5))
+	_, err = trash.keep(b.root.Root, "f", "4", 5)
+	b.check(err)
 	if got, err := os.ReadFile(filepath.Join(dir, "4.2", "f")); err != nil || string(got) != "other" {
 		t.Errorf("second version: %q, %v", got, err)
 	}

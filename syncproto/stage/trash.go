@@ -119,26 +119,37 @@ func (t *Trash) account(batch string, bytes int64) {
 }
 
 // keep puts what is at p in root into the batch and leaves the original where
-// it is: as a hard link where the file system allows it, else as a copy.
-func (t *Trash) keep(root *os.Root, p, batch string, size int64) error {
+// it is: as a hard link where the file system allows it, else as a copy. It
+// returns the path in the trash.
+func (t *Trash) keep(root *os.Root, p, batch string, size int64) (string, error) {
 	if size > t.maxBytes/2 {
-		return errTooLarge
+		return "", errTooLarge
 	}
 	for n := 1; ; n++ {
 		name := batch
 		if n > 1 { // the batch already holds another version of p
 			name = fmt.Sprintf("%s.%d", batch, n)
 		}
-		err := t.place(root, p, path.Join(name, p))
+		to := path.Join(name, p)
+		err := t.place(root, p, to)
 		if (errors.Is(err, fs.ErrExist) || isNotDir(err)) && n < 100 {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("keeping %q in the trash: %w", p, err)
+			return "", fmt.Errorf("keeping %q in the trash: %w", p, err)
 		}
 		t.account(name, size)
-		return nil
+		return to, nil
 	}
+}
+
+// open opens a file of the trash.
+func (t *Trash) open(p string) (*os.File, error) { return t.root.Open(filepath.FromSlash(p)) }
+
+// Has reports whether a regular file is at p in the trash.
+func (t *Trash) Has(p string) bool {
+	info, err := t.root.Lstat(filepath.FromSlash(p))
+	return err == nil && info.Mode().IsRegular()
 }
 
 func (t *Trash) place(root *os.Root, p, to string) error {

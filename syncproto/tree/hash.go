@@ -3,7 +3,6 @@ package tree
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"syscall"
@@ -20,15 +19,8 @@ var ErrBusy = errors.New("file changes while it is read")
 // readAttempts bounds the tries to read a file that is being written.
 const readAttempts = 3
 
-// hasher is a digest in progress and a buffer to feed it.
-type hasher struct {
-	h   *blake3.Hasher
-	buf []byte
-}
-
-func newHasher() *hasher { return &hasher{h: blake3.New(), buf: make([]byte, 128<<10)} }
-
-// Hasher computes the digest of content that is written to it.
+// Hasher computes the digest of a content that is not large from what is
+// written to it.
 type Hasher struct{ h *blake3.Hasher }
 
 // NewHasher returns a Hasher that was given nothing yet.
@@ -42,9 +34,6 @@ func (h *Hasher) Digest() (d syncproto.Digest) {
 	h.h.Sum(d[:0])
 	return d
 }
-
-// Sum returns the digest of b.
-func Sum(b []byte) syncproto.Digest { return blake3.Sum256(b) }
 
 // Look looks at p on disk and brings its record up to date, reading a file's
 // content only where stat does not prove that it is unchanged. It reports
@@ -180,22 +169,11 @@ func (x *Index) readFile(at place, p string, old Record, info fs.FileInfo) (Reco
 		return Record{}, fmt.Errorf("reading %q: %w", p, err)
 	}
 	defer f.Close()
-	hs := x.pool.Get().(*hasher)
-	defer x.pool.Put(hs)
-	hs.h.Reset()
-	n, err := io.CopyBuffer(hs.h, onlyReader{f}, hs.buf)
-	if err != nil {
+	if err := x.hash(f, &now); err != nil {
 		return Record{}, fmt.Errorf("reading %q: %w", p, err)
 	}
-	if n != now.Size {
-		return Record{}, ErrBusy
-	}
-	hs.h.Sum(now.Digest[:0])
 	return now, nil
 }
-
-// onlyReader hides the file's WriterTo, which would ignore our buffer.
-type onlyReader struct{ io.Reader }
 
 // missing reports whether err says that the path leads nowhere.
 func missing(err error) bool {

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/chunk"
 )
 
 // Index is what one side knows of its root. All methods may be called at the
@@ -17,7 +18,9 @@ type Index struct {
 
 	seed  maphash.Seed
 	locks [64]sync.Mutex
-	pool  sync.Pool // of *hasher
+	pool  sync.Pool // of *chunk.Reader
+
+	catalog *chunk.Catalog
 }
 
 // NewIndex returns an empty index.
@@ -25,7 +28,8 @@ func NewIndex() *Index {
 	return &Index{
 		records: map[string]Record{},
 		seed:    maphash.MakeSeed(),
-		pool:    sync.Pool{New: func() any { return newHasher() }},
+		pool:    sync.Pool{New: newReader},
+		catalog: chunk.NewCatalog(),
 	}
 }
 
@@ -50,6 +54,7 @@ func (x *Index) Set(p string, r Record) {
 	defer x.mu.Unlock()
 	x.count(x.records[p], -1)
 	x.count(r, 1)
+	x.locate(p, x.records[p], r)
 	if !r.Exists() {
 		delete(x.records, p)
 		return
@@ -121,6 +126,7 @@ func (x *Index) Drop(drop func(p string, e Entry) bool) {
 	for p, r := range x.records {
 		if drop(p, r.Entry) {
 			x.count(r, -1)
+			x.locate(p, r, Record{})
 			delete(x.records, p)
 		}
 	}

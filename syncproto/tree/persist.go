@@ -21,6 +21,8 @@ const (
 	baseMagic  = "OKSYNCB\x01"
 	logFile    = "base.log"
 	logMagic   = "OKSYNCL\x01"
+	chunkFile  = "chunks"
+	chunkMagic = "OKSYNCC\x01"
 )
 
 // errDamaged means that a state file cannot be used. It never leaves the
@@ -33,7 +35,8 @@ type Identity struct {
 	Inode uint64   // of the root folder; 0 where the system has none
 }
 
-// Save writes the index and the identity of its tree to dir, atomically.
+// Save writes the index and the identity of its tree to dir, and the catalog of
+// chunks if that changed, each atomically.
 func (x *Index) Save(dir string, id Identity) error {
 	b := append([]byte(indexMagic), id.ID[:]...)
 	b = binary.AppendUvarint(b, id.Inode)
@@ -42,7 +45,13 @@ func (x *Index) Save(dir string, id Identity) error {
 		b = appendRecord(b, p, r)
 	}
 	x.mu.RUnlock()
-	return writeState(dir, indexFile, b)
+	if err := writeState(dir, indexFile, b); err != nil {
+		return err
+	}
+	if b := x.catalog.Encode(); b != nil {
+		return writeState(dir, chunkFile, append([]byte(chunkMagic), b...))
+	}
+	return nil
 }
 
 func appendRecord(b []byte, p string, r Record) []byte {
@@ -83,6 +92,7 @@ func LoadIndex(dir string) (*Index, Identity) {
 	if err != nil {
 		return NewIndex(), Identity{}
 	}
+	x.loadChunks(dir)
 	return x, id
 }
 

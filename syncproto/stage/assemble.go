@@ -1,0 +1,304 @@
+package stage
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/chunk"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
+	"golang.org/x/sync/errgroup"
+)
+
+// Range is a stretch of a content, in bytes.
+type Range struct{ Offset, Length int64 }
+
+// Source has the content of a put that brings none.
+type Source interface {
+	// Chunks returns chunks of a large content: those from offset on, where one
+	// begins, and as many as one answer holds.
+	Chunks(ctx context.Context, offset int64) ([]syncproto.Chunk, error)
+	// Read yields the ranges in order, in pieces of any size. It returns the
+	// errors of yield as they are.
+	Read(ctx context.Context, ranges []Range, yield func(piece []byte) error) error
+}
+
+// buffers is how many chunks of an assembly are in memory: while one is
+// written, the next ones are read and verified.
+const buffers = 4
+
+// maxSurprises is how many chunks may turn out not to be where they should be
+// before a put is given up for the time being: each costs a round trip.
+const maxSurprises = 16
+
+// assembly puts a large file together from the chunks that this side has and
+// those that it must fetch. Whatever is written was compared with its digest
+// in the list before, and the list with the digest of the content; so where
+// the bytes come from need not be trusted, and may change meanwhile.
+type assembly struct {
+	// config
+	s      *Stage
+	t      target
+	source Source
+	// state
+	sum   *chunk.Summer
+	count int               // of chunks in the list
+	list  []syncproto.Chunk // what the catalog will know of the content
+	open  *os.File          // the file from which the last chunk was copied
+	place chunk.Place       // its place
+	flow
+}
+
+// flow is what moves through an assembly.
+type flow struct {
+	filled    int64 // bytes that were read and verified
+	surprises int   // chunks that were not where they should be
+	free      chan []byte
+	ready     chan filled
+}
+
+// filled is a verified chunk that waits to be written.
+type filled struct {
+	buf    []byte
+	offset int64
+}
+
+// assemble writes the large content of t to f.
+func (s *Stage) assemble(ctx context.Context, f *os.File, t target, source Source) error {
+	a := &assembly{
+		s: s, t: t, source: source, sum: chunk.NewSummer(),
+		flow: flow{free: make(chan []byte, buffers), ready: make(chan filled, buffers)},
+	}
+	for range buffers {
+		a.free <- make([]byte, syncproto.ChunkMax)
+	}
+	for _, p := range []string{t.Path, t.From} {
+		a.describe(p)
+	}
+	if err := f.Truncate(t.Entry.Size); err != nil { // what is not written is zero
+		return err
+	}
+	parts := make(chan []syncproto.Chunk)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { defer close(parts); return a.lists(ctx, parts) })
+	g.Go(func() error { defer close(a.ready); return a.fill(ctx, parts) })
+	g.Go(func() error { return a.write(ctx, f) })
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	s.cfg.Index.Chunks().Describe(t.Entry.Digest, a.list)
+	return nil
+}
+
+// describe makes sure that the chunks of a file of the root can be found.
+func (a *assembly) describe(p string) {
+	rec := a.s.cfg.Index.Get(p)
+	if rec.Type != syncproto.EntryFile || !chunk.Large(rec.Size) || a.s.cfg.Index.Chunks().Chunks(rec.Digest) != nil {
+		return
+	}
+	f, err := tree.OpenFile(a.s.cfg.Root, p)
+	if err != nil {
+		return // its chunks will be fetched
+	}
+	defer f.Close()
+	_ = a.s.cfg.Index.Describe(f, rec.Digest) // likewise
+}
+
+// lists sends the chunk list of the content, part by part and verified as far
+// as that is possible before its end.
+func (a *assembly) lists(ctx context.Context, parts chan<- []syncproto.Chunk) error {
+	size := a.t.Entry.Size
+	part := a.s.cfg.Index.Chunks().Chunks(a.t.Entry.Digest)
+	for a.sum.Size() < size {
+		if part == nil {
+			var err error
+			if part, err = a.source.Chunks(ctx, a.sum.Size()); err != nil {
+				return err
+			}
+		}
+		if err := a.sum.Add(part, size); err != nil {
+			return ContentError(fmt.Errorf("%q: %w", a.t.Path, err))
+		}
+		if a.count += len(part); a.count <= chunk.MaxList {
+			a.list = append(a.list, part...)
+		} else {
+			a.list = nil
+		}
+		if a.sum.Size() == size && a.sum.Digest() != a.t.Entry.Digest {
+			return fmt.Errorf("%q: %w", a.t.Path, errContent)
+		}
+		select {
+		case parts <- part:
+			part = nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// fill reads and verifies the chunks of the parts in their order.
+func (a *assembly) fill(ctx context.Context, parts <-chan []syncproto.Chunk) error {
+	defer a.close()
+	for part := range parts {
+		here, missing := a.plan(part)
+		fetched, w := io.Pipe()
+		g, gctx := errgroup.WithContext(ctx)
+		g.Go(func() error {
+			err := a.source.Read(gctx, missing, func(b []byte) error { _, err := w.Write(b); return err })
+			_ = w.CloseWithError(err) // never fails
+			return err
+		})
+		g.Go(func() error {
+			err := a.fillPart(gctx, part, here, fetched)
+			_ = fetched.CloseWithError(err) // never fails
+			return err
+		})
+		if err := g.Wait(); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// origin is where a chunk can be copied from; no places mean that it is
+// fetched.
+type origin struct {
+	digest syncproto.Digest // of the content in the places
+	places []chunk.Place
+	offset int64
+}
+
+// plan finds the chunks of the next part on this side, and returns the ranges
+// of those that are not there.
+func (a *assembly) plan(part []syncproto.Chunk) (here []origin, missing []Range) {
+	offset := a.filled
+	here = make([]origin, len(part))
+	for i, c := range part {
+		o := &here[i]
+		n := int64(c.Length)
+		o.digest, o.places, o.offset = a.s.cfg.Index.Chunks().Find(c)
+		if o.places == nil && c != a.s.zeros {
+			if k := len(missing) - 1; k >= 0 && missing[k].Offset+missing[k].Length == offset {
+				missing[k].Length += n
+			} else {
+				missing = append(missing, Range{Offset: offset, Length: n})
+			}
+		}
+		offset += n
+	}
+	return here, missing
+}
+
+// fillPart reads and verifies the chunks of the next part: from here, or from
+// fetched.
+func (a *assembly) fillPart(ctx context.Context, part []syncproto.Chunk, here []origin, fetched io.Reader) error {
+	offset := a.filled
+	for i, c := range part {
+		at := offset
+		offset += int64(c.Length)
+		if c == a.s.zeros {
+			continue // it stays a hole
+		}
+		var buf []byte
+		select {
+		case buf = <-a.free:
+			buf = buf[:c.Length]
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if here[i].places == nil || !a.copy(buf, here[i], c.Digest) {
+			if err := a.fetch(ctx, buf, at, fetched, here[i].places == nil); err != nil {
+				return err
+			}
+			if chunk.Sum(buf) != c.Digest {
+				return fmt.Errorf("%q: %w", a.t.Path, errContent)
+			}
+		}
+		a.ready <- filled{buf: buf, offset: at} // it has room for all buffers
+	}
+	a.filled = offset
+	return nil
+}
+
+// fetch fills buf with what is at offset: from the stream if that was planned,
+// or by a request of its own.
+func (a *assembly) fetch(ctx context.Context, buf []byte, offset int64, fetched io.Reader, planned bool) error {
+	if planned {
+		if _, err := io.ReadFull(fetched, buf); err != nil {
+			return ContentError(err)
+		}
+		return nil
+	}
+	if a.surprises++; a.surprises > maxSurprises {
+		return fmt.Errorf("%q: what it was copied from changes: %w", a.t.Path, errContent)
+	}
+	rest := buf
+	err := a.source.Read(ctx, []Range{{Offset: offset, Length: int64(len(buf))}}, func(piece []byte) error {
+		rest = rest[copy(rest, piece):]
+		return nil
+	})
+	if err == nil && len(rest) > 0 {
+		err = ContentError(io.ErrUnexpectedEOF)
+	}
+	return err
+}
+
+// copy fills buf from one of the places of o, and reports whether it holds the
+// chunk with digest d then.
+func (a *assembly) copy(buf []byte, o origin, d syncproto.Digest) bool {
+	for _, p := range o.places {
+		f := a.openPlace(o.digest, p)
+		if f == nil {
+			continue
+		}
+		if _, err := f.ReadAt(buf, o.offset); err == nil && chunk.Sum(buf) == d {
+			return true
+		}
+	}
+	return false
+}
+
+// openPlace opens the file at p, nil if it cannot be had. The last one stays
+// open for the next chunk. A place in the trash that is no more is forgotten;
+// one in the root has events of its own.
+func (a *assembly) openPlace(d syncproto.Digest, p chunk.Place) *os.File {
+	if a.open != nil && a.place == p {
+		return a.open
+	}
+	a.close()
+	var err error
+	if p.Trash {
+		if a.open, err = a.s.cfg.Trash.open(p.Path); err != nil {
+			a.s.cfg.Index.Chunks().Remove(d, p)
+		}
+	} else {
+		a.open, err = tree.OpenFile(a.s.cfg.Root, p.Path)
+	}
+	if err != nil {
+		a.open = nil
+		return nil
+	}
+	a.place = p
+	return a.open
+}
+
+func (a *assembly) close() {
+	if a.open != nil {
+		_ = a.open.Close()
+		a.open = nil
+	}
+}
+
+// write writes the chunks as they get ready.
+func (a *assembly) write(ctx context.Context, f *os.File) error {
+	for c := range a.ready {
+		if _, err := f.WriteAt(c.buf, c.offset); err != nil {
+			return err
+		}
+		a.free <- c.buf[:cap(c.buf)] // it has room for all buffers
+	}
+	return ctx.Err()
+}
