@@ -199,12 +199,11 @@ func (o *observer) look(ctx context.Context, b watch.Batch) ([]string, error) {
 		g       errgroup.Group
 		mu      sync.Mutex
 		changed []string
-		gone    = map[string]bool{} // folders that are folders no more
+		gone    = map[string]bool{} // no folders, and yet there are records below
 	)
 	g.SetLimit(poolSize())
 	for _, p := range b.Paths {
 		g.Go(func() error {
-			was := o.r.index.Get(p).Type == syncproto.EntryDir
 			found, busy, err := o.r.look(ctx, p)
 			mu.Lock()
 			defer mu.Unlock()
@@ -212,7 +211,10 @@ func (o *observer) look(ctx context.Context, b watch.Batch) ([]string, error) {
 			if busy {
 				o.busy[p] = true
 			}
-			if was && o.r.index.Get(p).Type != syncproto.EntryDir {
+			if o.r.index.Get(p).Type != syncproto.EntryDir && o.r.index.HasBelow(p) {
+				// It was a folder when what is below it was looked at. What p
+				// itself was does not tell: a scan, or a change that was refused,
+				// may have seen its end before.
 				gone[p] = true
 			}
 			return err
@@ -221,8 +223,10 @@ func (o *observer) look(ctx context.Context, b watch.Batch) ([]string, error) {
 	err := g.Wait()
 	if len(gone) > 0 {
 		for _, p := range o.r.index.Below(gone) {
-			if found, _, _ := o.r.look(ctx, p); len(found) > 0 {
-				changed = append(changed, found...)
+			found, busy, _ := o.r.look(ctx, p)
+			changed = append(changed, found...)
+			if busy {
+				o.busy[p] = true
 			}
 		}
 	}

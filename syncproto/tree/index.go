@@ -13,6 +13,7 @@ import (
 type Index struct {
 	mu      sync.RWMutex
 	records map[string]Record
+	below   map[string]int // by folder: its records, and its folders that have any below
 	bytes   int64
 	files   int
 
@@ -27,6 +28,7 @@ type Index struct {
 func NewIndex() *Index {
 	return &Index{
 		records: map[string]Record{},
+		below:   map[string]int{},
 		seed:    maphash.MakeSeed(),
 		pool:    sync.Pool{New: newReader},
 		catalog: chunk.NewCatalog(),
@@ -52,14 +54,44 @@ func (x *Index) Get(p string) Record {
 func (x *Index) Set(p string, r Record) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.count(x.records[p], -1)
+	old := x.records[p]
+	x.count(old, -1)
 	x.count(r, 1)
 	x.locate(p, x.records[p], r)
 	if !r.Exists() {
 		delete(x.records, p)
-		return
+	} else {
+		x.records[p] = r
 	}
-	x.records[p] = r
+	switch {
+	case r.Exists() && !old.Exists():
+		x.nest(p, 1)
+	case old.Exists() && !r.Exists():
+		x.nest(p, -1)
+	}
+}
+
+// nest counts a record of p, or a folder p that has something below it, for the
+// folders above.
+func (x *Index) nest(p string, sign int) {
+	for a := Parent(p); a != ""; a = Parent(a) {
+		before := x.below[a]
+		if before+sign == 0 {
+			delete(x.below, a)
+		} else {
+			x.below[a] = before + sign
+		}
+		if before != 0 && before+sign != 0 {
+			return
+		}
+	}
+}
+
+// HasBelow reports whether there are records below p, whatever p itself is.
+func (x *Index) HasBelow(p string) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.below[p] > 0
 }
 
 // count adds r to the sums, or takes it away.
@@ -128,6 +160,7 @@ func (x *Index) Drop(drop func(p string, e Entry) bool) {
 			x.count(r, -1)
 			x.locate(p, r, Record{})
 			delete(x.records, p)
+			x.nest(p, -1)
 		}
 	}
 }
