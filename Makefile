@@ -10,6 +10,9 @@ FUZZTIME      ?= 30s
 # The agent must run in any image: no libc, no debug information.
 STATIC := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w"
 
+# Random runs of the sync engine; SEED comes from the environment.
+SOAK := $(GO) test -count=1 -timeout 24h -v -run '^TestConvergence$$' ./test/convergence
+
 .PHONY: build
 build: ## compile the plugin and the agent into bin/
 	$(STATIC) -o bin/kubectl-okteto ./cmd/kubectl-okteto
@@ -29,7 +32,12 @@ test: ## every test: unit, in-process, interop, cluster
 	test/packages
 	$(GO) vet ./...
 	$(GO) test -race ./...
+	RUNS=10000 $(SOAK)
 	$(MAKE) e2e
+
+.PHONY: soak
+soak: ## a million random runs of the sync engine: RUNS=, SEED=
+	RUNS=$(or $(RUNS),1000000) $(SOAK)
 
 .PHONY: e2e
 e2e: build ## the tests that need a cluster
