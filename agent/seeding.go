@@ -149,7 +149,7 @@ func (s Sidecar) prepareRoot(ctx context.Context, root string, all seedings, o *
 		return nil, nil
 	}
 	uid, gid, err := o.wait(ctx)
-	if err != nil {
+	if err != nil || uid == os.Geteuid() && gid == os.Getegid() {
 		return nil, err
 	}
 	return &engine.Owner{UID: uid, GID: gid}, nil
