@@ -96,7 +96,7 @@ func (s *leading) run(ctx context.Context, remoteRoot string) error {
 				return refuse(s.l, syncproto.StopFailed, err)
 			}
 		}
-		s.post(func(rc *reconciler) error { rc.scanned = true; rc.touchAll(); return nil })
+		s.post(func(rc *reconciler) error { rc.scanned = true; rc.touchDiffering(); return nil })
 		return s.o.run(ctx)
 	})
 	g.Go(func() error { return (&supplier{r: s.r, l: s.l, sent: s.leader.traffic.piece}).run(ctx) })
@@ -268,7 +268,7 @@ func (s *leading) reload(ctx context.Context) error {
 		if err := s.dropIgnored(); err != nil {
 			return err
 		}
-		rc.touchAll()
+		rc.touchDiffering()
 		return s.l.conn.Write(&syncproto.Ignore{Lines: lines})
 	})
 	return nil

@@ -60,20 +60,35 @@ func (rc *reconciler) noteCopy(p string) {
 	}
 }
 
-// touchAll notes that everything may have changed.
-func (rc *reconciler) touchAll() {
-	for p := range rc.remote {
-		rc.dirty[p] = true
+// touchDiffering notes every path whose entry is not the same on both sides
+// and in the base: all others have nothing to merge.
+func (rc *reconciler) touchDiffering() {
+	base, index := rc.s.leader.base.Tree(), rc.s.r.index
+	var copies []string
+	index.Each(func(p string, e tree.Entry) bool {
+		if !base[p].Same(e) || !rc.remote[p].Same(e) {
+			rc.dirty[p] = true
+		}
+		if merge.IsCopy(p) {
+			copies = append(copies, p)
+		}
+		return true
+	})
+	for p, e := range rc.remote {
+		if !base[p].Same(e) {
+			rc.dirty[p] = true
+		}
 	}
-	for p := range rc.s.r.index.Tree() {
-		rc.dirty[p] = true
+	for p, e := range base {
+		if !rc.remote[p].Same(e) || !index.Get(p).Exists() {
+			rc.dirty[p] = true
+		}
 	}
-	for p := range rc.s.leader.base.Tree() {
-		rc.dirty[p] = true
+	for _, p := range copies {
+		rc.noteCopy(p)
 	}
 	now := time.Now()
 	for p := range rc.dirty {
-		rc.noteCopy(p)
 		rc.flight.lag.add(now, p)
 	}
 	clear(rc.held)
@@ -93,7 +108,7 @@ func (rc *reconciler) opened(m *syncproto.Opened) error {
 	}
 	if m.Same {
 		rc.awaitFull = false
-		rc.touchAll()
+		rc.touchDiffering()
 	}
 	return nil
 }
@@ -119,7 +134,7 @@ func (rc *reconciler) report(m *syncproto.Report) error {
 	}
 	if rc.receiving && !m.More {
 		rc.awaitFull, rc.receiving = false, false
-		rc.touchAll()
+		rc.touchDiffering()
 	}
 	return nil
 }

@@ -130,29 +130,30 @@ func (b *Base) load() (nonce [16]byte) {
 	if err != nil || len(data) < 33 {
 		return nonce
 	}
-	r := bytes.NewReader(data)
+	d := items{rest: data}
 	var id [16]byte
-	_, _ = io.ReadFull(r, nonce[:])
-	_, _ = io.ReadFull(r, id[:])
-	met, _ := r.ReadByte()
-	tree, err := readItems(r)
+	copy(nonce[:], d.take(len(nonce)))
+	copy(id[:], d.take(len(id)))
+	met := d.take(1)
+	tree, err := d.tree()
 	if err != nil {
 		return [16]byte{}
 	}
-	b.id, b.met, b.tree, b.snap = id, met == 1, tree, int64(len(data))
+	b.id, b.met, b.tree, b.snap = id, met[0] == 1, tree, int64(len(data))
 	return nonce
 }
 
-func readItems(r *bytes.Reader) (Tree, error) {
+// tree reads the items that are left. An absent entry is kept: the caller may
+// need it.
+func (d *items) tree() (Tree, error) {
 	t := Tree{}
-	for r.Len() > 0 {
-		p, e, err := readItem(r)
-		if err != nil {
-			return nil, err
+	for d.more() {
+		p, e := d.item()
+		if d.err == nil {
+			t[p] = e
 		}
-		t[p] = e // an absent entry is kept: the caller may need it
 	}
-	return t, nil
+	return t, d.err
 }
 
 // openLog opens the log of the snapshot with this nonce, replays it, and cuts
@@ -206,11 +207,11 @@ func (b *Base) replay(data []byte) (good int) {
 		if !bytes.Equal(d[:], rest[4+n:n+overhead]) {
 			return good
 		}
-		items, err := readItems(bytes.NewReader(rec))
+		agreed, err := (&items{rest: rec}).tree()
 		if err != nil {
 			return good
 		}
-		for p, e := range items {
+		for p, e := range agreed {
 			b.tree.Set(p, e)
 		}
 		good += int(n + overhead)

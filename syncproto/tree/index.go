@@ -127,6 +127,18 @@ func (x *Index) Tree() Tree {
 	return t
 }
 
+// Each calls f with every entry, in no order, until it returns false. f must not
+// call methods of the index.
+func (x *Index) Each(f func(p string, e Entry) bool) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	for p, r := range x.records {
+		if !f(p, r.Entry) {
+			return
+		}
+	}
+}
+
 // Below returns the paths under any of dirs, the dirs themselves included, in
 // no order. It looks at every record once, however many dirs there are.
 func (x *Index) Below(dirs map[string]bool) []string {

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -38,9 +37,11 @@ type Identity struct {
 // Save writes the index and the identity of its tree to dir, and the catalog of
 // chunks if that changed, each atomically.
 func (x *Index) Save(dir string, id Identity) error {
-	b := append([]byte(indexMagic), id.ID[:]...)
-	b = binary.AppendUvarint(b, id.Inode)
+	const usual = 128 // bytes of a record
 	x.mu.RLock()
+	b := make([]byte, 0, usual*(len(x.records)+1))
+	b = append(append(b, indexMagic...), id.ID[:]...)
+	b = binary.AppendUvarint(b, id.Inode)
 	for p, r := range x.records {
 		b = appendRecord(b, p, r)
 	}
@@ -73,64 +74,83 @@ func LoadIndex(dir string) (*Index, Identity) {
 	if err != nil {
 		return x, Identity{}
 	}
+	d := items{rest: b}
 	var id Identity
-	r := bytes.NewReader(b)
-	_, err = io.ReadFull(r, id.ID[:])
-	if err == nil {
-		id.Inode, err = binary.ReadUvarint(r)
-	}
-	for err == nil && r.Len() > 0 {
-		var p string
-		var rec Record
-		if p, rec.Entry, err = readItem(r); err == nil && rec.Type == syncproto.EntryFile {
-			err = readIdentity(r, &rec)
+	copy(id.ID[:], d.take(len(id.ID)))
+	id.Inode = d.uvarint()
+	for d.more() {
+		p, e := d.item()
+		rec := Record{Entry: e}
+		if e.Type == syncproto.EntryFile {
+			rec.CTime, rec.Inode, rec.Checked = d.varint(), d.uvarint(), d.varint()
 		}
-		if err == nil {
+		if d.err == nil {
 			x.Set(p, rec)
 		}
 	}
-	if err != nil {
+	if d.err != nil {
 		return NewIndex(), Identity{}
 	}
 	x.loadChunks(dir)
 	return x, id
 }
 
-func readIdentity(r *bytes.Reader, rec *Record) (err error) {
-	if rec.CTime, err = binary.ReadVarint(r); err != nil {
-		return err
-	}
-	if rec.Inode, err = binary.ReadUvarint(r); err != nil {
-		return err
-	}
-	rec.Checked, err = binary.ReadVarint(r)
-	return err
+// items reads a state file from memory. After the first error all it returns is
+// zero.
+type items struct {
+	rest []byte
+	err  error
 }
 
-// readItem reads a path and its entry.
-func readItem(r *bytes.Reader) (string, Entry, error) {
-	n, err := binary.ReadUvarint(r)
-	if err != nil || n > uint64(r.Len()) || n > syncproto.MaxPath {
-		return "", Entry{}, errDamaged
+func (d *items) more() bool { return d.err == nil && len(d.rest) > 0 }
+
+func (d *items) take(n int) []byte {
+	if d.err != nil || n > len(d.rest) {
+		d.err = errDamaged
+		return nil
 	}
-	p := make([]byte, n)
-	_, _ = io.ReadFull(r, p) // the length was checked
-	if syncproto.VerifyPath(string(p)) != nil {
-		return "", Entry{}, errDamaged
-	}
-	rest := make([]byte, min(r.Len(), entryBytes))
-	pos := r.Size() - int64(r.Len())
-	_, _ = r.ReadAt(rest, pos)
-	e, tail, err := syncproto.DecodeEntry(rest)
-	if err != nil {
-		return "", Entry{}, errDamaged
-	}
-	_, _ = r.Seek(int64(len(rest)-len(tail)), io.SeekCurrent)
-	return string(p), e, nil
+	b := d.rest[:n]
+	d.rest = d.rest[n:]
+	return b
 }
 
-// entryBytes is more than the longest wire form of an entry.
-const entryBytes = syncproto.MaxTarget + 128
+func (d *items) uvarint() uint64 {
+	v, n := binary.Uvarint(d.rest)
+	d.take(d.length(n))
+	return v
+}
+
+func (d *items) varint() int64 {
+	v, n := binary.Varint(d.rest)
+	d.take(d.length(n))
+	return v
+}
+
+// length is the length of a varint, or more than there is if it is damaged.
+func (d *items) length(n int) int {
+	if n <= 0 {
+		return len(d.rest) + 1
+	}
+	return n
+}
+
+// item reads a path and its entry.
+func (d *items) item() (string, Entry) {
+	n := d.uvarint()
+	if n > syncproto.MaxPath {
+		d.err = errDamaged
+	}
+	p := string(d.take(int(min(n, syncproto.MaxPath))))
+	if d.err == nil {
+		d.err = syncproto.VerifyPath(p)
+	}
+	if d.err != nil {
+		return "", Entry{}
+	}
+	e, rest, err := syncproto.DecodeEntry(d.rest)
+	d.rest, d.err = rest, err
+	return p, e
+}
 
 // writeState writes b and its digest to dir/name by way of a temporary file.
 func writeState(dir, name string, b []byte) error {
