@@ -26,6 +26,7 @@ type following struct {
 
 	mu      sync.Mutex
 	news    map[string]bool // paths that changed and were not reported
+	notes   []note          // what the user was not told yet
 	hasNews chan struct{}   // holds one token while there are any
 	sending sync.Mutex      // keeps the messages of one report together
 }
@@ -54,6 +55,8 @@ func newFollowing(f *Follower, l *link) *following {
 // the connection ends.
 func (s *following) run(ctx context.Context, open *syncproto.Open) error {
 	s.f.setState(Scanning, "")
+	s.r.notes.listen(s.hear)
+	defer s.r.notes.listen(nil)
 	ru, err := parseRules(open.Ignore, s.r.cfg.Exclude)
 	if err != nil {
 		return refuse(s.l, syncproto.StopProtocol, err)
@@ -204,6 +207,18 @@ func (s *following) note(paths []string) {
 		s.news[p] = true
 	}
 	s.mu.Unlock()
+	s.signal()
+}
+
+// hear remembers a note for the user at the other end.
+func (s *following) hear(n note) {
+	s.mu.Lock()
+	s.notes = append(s.notes, n)
+	s.mu.Unlock()
+	s.signal()
+}
+
+func (s *following) signal() {
 	select {
 	case s.hasNews <- struct{}{}:
 	default:
@@ -244,7 +259,14 @@ func (s *following) reportNews() error {
 		paths = append(paths, p)
 	}
 	clear(s.news)
+	notes := s.notes
+	s.notes = nil
 	s.mu.Unlock()
+	for _, n := range notes {
+		if err := s.l.conn.Write(n.message()); err != nil {
+			return err
+		}
+	}
 	if len(paths) == 0 {
 		return nil
 	}

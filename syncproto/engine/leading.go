@@ -164,13 +164,13 @@ func (s *leading) receive(m syncproto.Message) error {
 func (s *leading) notice(m *syncproto.Notice) {
 	switch m.Kind {
 	case syncproto.NoticeSkipped:
-		s.r.cfg.emit(Event{Kind: Skipped, Path: m.Path, Detail: m.Text})
+		s.r.tell(note{Skipped, m.Path, "in the pod: " + m.Text})
 	case syncproto.NoticeStopped:
 		s.post(func(rc *reconciler) error { rc.podStop = "in the pod, " + m.Text; return nil })
 	case syncproto.NoticeResumed:
 		s.post(func(rc *reconciler) error { rc.podStop = ""; return nil })
 	default:
-		s.r.cfg.emit(Event{Kind: Warning, Path: m.Path, Detail: m.Text})
+		s.r.tell(note{Warning, m.Path, "in the pod: " + m.Text})
 	}
 }
 

@@ -16,11 +16,9 @@ import (
 
 // Intervals of work that no event drives.
 const (
-	pollUnwatched = 2 * time.Second  // scans where watching is not possible
-	pollLossy     = time.Minute      // scans where events may get lost
-	pollRoot      = time.Second      // looks whether a root that is gone is back
-	saveInterval  = 30 * time.Second // saves of a changed index
-	busyRetry     = 50 * time.Millisecond
+	pollRoot     = time.Second      // looks whether a root that is gone is back
+	saveInterval = 30 * time.Second // saves of a changed index
+	busyRetry    = 50 * time.Millisecond
 )
 
 // observer follows what happens in a root and keeps the index up to date. All
@@ -35,6 +33,9 @@ type observer struct {
 	tasks chan task
 	busy  map[string]bool // paths to look at once more
 	dirty bool            // the index changed since it was saved
+	found int             // changed entries so far
+	pace  pace            // of scans that no event asks for
+	lossy time.Time       // the next scan where events get lost; zero for none
 }
 
 // task is something to do in the goroutine of run.
@@ -54,13 +55,10 @@ func (o *observer) run(ctx context.Context) error {
 	for {
 		w := o.r.now.Load().watcher
 		var batches <-chan watch.Batch
-		poll := pollUnwatched
 		if w != nil {
-			batches, poll = w.Batches(), 0
-			if w.Lossy() {
-				poll = pollLossy
-			}
+			batches = w.Batches()
 		}
+		at, poll := o.nextPoll()
 		var err error
 		select {
 		case b, ok := <-batches:
@@ -72,8 +70,8 @@ func (o *observer) run(ctx context.Context) error {
 		case t := <-o.tasks:
 			err = t.run(ctx)
 			t.done <- err
-		case <-after(poll, poll > 0):
-			err = o.rescan(ctx)
+		case <-after(time.Until(at), poll):
+			err = o.poll(ctx)
 		case <-after(busyRetry, len(o.busy) > 0):
 			err = o.again(ctx)
 		case <-save.C:
@@ -127,7 +125,7 @@ func (o *observer) catchUp(ctx context.Context) error {
 		}
 		err := opened.watcher.Sync(ctx)
 		if err == nil {
-			return o.do(ctx, o.again)
+			return o.do(ctx, o.complete)
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -140,6 +138,20 @@ func (o *observer) catchUp(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// complete looks at what no event has told of and what has to be looked at
+// again.
+func (o *observer) complete(ctx context.Context) error {
+	if err := o.again(ctx); err != nil {
+		return err
+	}
+	if w := o.r.now.Load().watcher; w != nil {
+		if g := w.Gaps(); g.Silent != "" || g.Unwatched > 0 {
+			return o.poll(ctx)
+		}
+	}
+	return nil
 }
 
 // again looks once more at files that were being written.
@@ -165,11 +177,18 @@ func (o *observer) batch(ctx context.Context, b watch.Batch) error {
 		}
 	}
 	changed, err := o.look(ctx, b)
-	if len(changed) > 0 {
-		o.dirty = true
-		o.changed(changed)
-	}
+	o.note(changed)
 	return err
+}
+
+// note passes on what changed in the index.
+func (o *observer) note(changed []string) {
+	if len(changed) == 0 {
+		return
+	}
+	o.dirty = true
+	o.found += len(changed)
+	o.changed(changed)
 }
 
 func (o *observer) touchesRules(b watch.Batch) bool {
@@ -177,8 +196,10 @@ func (o *observer) touchesRules(b watch.Batch) bool {
 		return true
 	}
 	for _, p := range b.Paths {
-		if o.r.rules.Load().sources[p] {
-			return true
+		for source := range o.r.rules.Load().sources {
+			if tree.Under(source, p) {
+				return true
+			}
 		}
 	}
 	return false
@@ -279,7 +300,7 @@ func (o *observer) ended(ctx context.Context, w *watch.Watcher) error {
 	next.watcher = nil
 	o.r.now.Store(&next)
 	if err != nil {
-		o.r.cfg.emit(Event{Kind: Warning, Detail: "watching for changes ended, the tree is scanned now and then: " + err.Error()})
+		o.r.warn("watching for changes ended, the folder is scanned every few seconds: " + err.Error())
 	}
 	return o.rescan(ctx)
 }

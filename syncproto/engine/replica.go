@@ -30,6 +30,11 @@ type replica struct {
 	now   atomic.Pointer[opened] // nil while no root is open
 	ready bool                   // the root is open and scanned, for the next session
 
+	notes notes
+	// needed is the number of watches that the user was told to allow; used by
+	// whoever watches.
+	needed int
+
 	mu sync.Mutex
 	id tree.Identity
 }
@@ -95,21 +100,30 @@ func (r *replica) open(ru *rules) (err error) {
 	return r.identify(root)
 }
 
-// watch starts a watcher. Where the system's limit is reached there is none,
-// and the user hears how to raise it.
+// watch starts a watcher. Where that is not possible there is none, and the
+// user hears why, and how to change it.
 func (r *replica) watch() (*watch.Watcher, error) {
-	w, err := watch.New(r.cfg.Root, watch.Options{Skip: func(p string, dir bool) bool {
-		return r.rules.Load().unwatched(p, dir)
-	}})
+	w, err := watch.New(r.cfg.Root, watch.Options{
+		Skip:  func(p string, dir bool) bool { return r.rules.Load().unwatched(p, dir) },
+		Probe: syncproto.TempPrefix + rand.Text(),
+	})
 	var limit *watch.LimitError
-	if errors.As(err, &limit) {
-		r.cfg.emit(Event{Kind: Warning, Detail: limit.Error() + "; until then the tree is scanned now and then: " + limit.Hint()})
+	switch {
+	case errors.As(err, &limit):
+		r.warn(limit.Error() + "; until then the folder is scanned every few seconds; raise the limit: " + limit.Hint())
+		return nil, nil
+	case errors.Is(err, os.ErrNotExist):
+		return nil, fmt.Errorf("%w: %w", errRootGone, err)
+	case err != nil:
+		r.warn("the folder is scanned every few seconds: " + err.Error())
 		return nil, nil
 	}
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %w", errRootGone, err)
+	if g := w.Gaps(); g.Silent != "" {
+		r.warn("not every change is told by the system here (" + g.Silent + "): the folder is scanned every few seconds")
+	} else if g.Unwatched > 0 {
+		r.widen(w)
 	}
-	return w, err
+	return w, nil
 }
 
 // identify gives the tree a new identity if the root is not the folder that
@@ -144,7 +158,7 @@ func (r *replica) prepare(ctx context.Context) error {
 		return err
 	}
 	w := r.now.Load().watcher
-	r.ready = w != nil && !w.Lossy()
+	r.ready = w != nil && w.Gaps().None()
 	return nil
 }
 
@@ -209,10 +223,6 @@ func (r *replica) firstScan(ctx context.Context) error {
 		r.mu.Unlock()
 	}
 	return r.save()
-}
-
-func (r *replica) skipped(p, why string) {
-	r.cfg.emit(Event{Kind: Skipped, Path: p, Detail: why})
 }
 
 // attached reports whether the root that is open is still the one at its path.

@@ -55,12 +55,25 @@ func (o Options) judge(p string, dir bool) Verdict {
 // ends or dir itself cannot be read; other trouble is reported to Skipped and
 // keeps the old record.
 func (x *Index) Scan(ctx context.Context, root *Root, dir string, opts Options) ([]string, error) {
-	s := &scanner{index: x, root: root, opts: opts, seen: map[string]bool{}, kept: map[string]bool{}}
-	s.more.L = &s.mu
-	if err := s.walk(ctx, dir); err != nil {
-		return nil, err
+	s := newScanner(x, root, opts)
+	if err := s.readDir(ctx, dir); err != nil && (dir == "" || !missing(err)) {
+		return nil, fmt.Errorf("scanning %q: %w", dir, err)
 	}
-	err := s.lookForLost(ctx, dir)
+	err := s.walk(ctx, map[string]bool{dir: true})
+	return s.changed, err
+}
+
+// ScanFolders is Scan for several folders, none below another, that costs no
+// more than one for all of them. A folder that cannot be read is reported to
+// Skipped.
+func (x *Index) ScanFolders(ctx context.Context, root *Root, dirs []string, opts Options) ([]string, error) {
+	s := newScanner(x, root, opts)
+	s.dirs = slices.Clone(dirs)
+	tops := map[string]bool{}
+	for _, dir := range dirs {
+		tops[dir] = true
+	}
+	err := s.walk(ctx, tops)
 	return s.changed, err
 }
 
@@ -88,14 +101,22 @@ const lookTogether = 64
 // the processors, since reads wait for the disk.
 func workers() int { return min(runtime.GOMAXPROCS(0)+2, 8) }
 
-// walk reads every folder under dir and looks at what it holds.
-func (s *scanner) walk(ctx context.Context, dir string) error {
-	if err := s.readDir(ctx, dir); err != nil {
-		if missing(err) && dir != "" {
-			return nil
-		}
-		return fmt.Errorf("scanning %q: %w", dir, err)
+func newScanner(x *Index, root *Root, opts Options) *scanner {
+	s := &scanner{index: x, root: root, opts: opts, seen: map[string]bool{}, kept: map[string]bool{}}
+	s.more.L = &s.mu
+	return s
+}
+
+// walk reads the folders that wait for it and every one below them, and looks
+// at what they hold. tops are where the scan began.
+func (s *scanner) walk(ctx context.Context, tops map[string]bool) error {
+	if err := s.readAll(ctx); err != nil {
+		return err
 	}
+	return s.lookForLost(ctx, tops)
+}
+
+func (s *scanner) readAll(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	stop := context.AfterFunc(ctx, func() {
 		s.mu.Lock()
@@ -238,12 +259,12 @@ func (s *scanner) look(at place, p string) {
 
 // lookForLost looks at what the index has and no folder held: it is gone, or
 // was not there at the moment when its folder was read.
-func (s *scanner) lookForLost(ctx context.Context, dir string) error {
-	for _, p := range s.index.Below(map[string]bool{dir: true}) {
+func (s *scanner) lookForLost(ctx context.Context, tops map[string]bool) error {
+	for _, p := range s.index.Below(tops) {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if p != dir && !s.seen[p] && !underAny(p, s.kept) {
+		if !tops[p] && !s.seen[p] && !underAny(p, s.kept) {
 			s.look(wholePath{s.root, p}, p)
 		}
 	}

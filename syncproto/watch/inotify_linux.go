@@ -29,58 +29,99 @@ const (
 	aboveMask = unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_ONLYDIR
 )
 
-// An inotify is the source of events on Linux. Only the goroutine of read
-// touches its tree of watches once newSource has returned.
+// An inotify is the source of events on Linux.
 type inotify struct {
 	// config
-	root string
-	skip func(string, bool) bool
-	file *os.File // the inotify instance, in the runtime's poller
-	fd   int      // its number, valid until read ends
-
+	root   string
+	skip   func(string, bool) bool
+	file   *os.File // the inotify instance, in the runtime's poller
+	fd     int      // its number, valid until read ends
+	silent string   // why no events are to be expected
 	// state
-	top     *folder
-	folders map[int32]*folder // by watch descriptor
-	above   int32             // watch of the folder that holds the root, or -1
-
-	mu     sync.Mutex
-	closed bool
-	marks  map[int32]chan struct{} // by the watch descriptor of each mark
+	early  []byte     // events that were read while the source was made
+	treeMu sync.Mutex // guards tree
+	tree   watches
+	mu     sync.Mutex // guards marks
+	marks  marks
 }
 
-// A folder is one that is watched, or that lost its watch to another name of
-// the same folder.
-type folder struct {
-	path     string // relative to the root, empty for the root
-	wd       int32
-	children map[string]*folder
+// bufferSize is how many bytes of events are read at once.
+const bufferSize = 256 << 10
+
+// marks are the ends of the queue that somebody waits for.
+type marks struct {
+	closed  bool
+	waiting map[int32]chan struct{} // by the watch descriptor of each mark
+	spare   int32                   // a watch to be removed for the next mark, or -1
 }
 
-// newSource watches all folders of the tree.
-func newSource(root string, skip func(string, bool) bool) (source, error) {
-	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
-	if err != nil {
-		return nil, limitError(err, root, skip)
+// newSource watches all folders of the tree, or as many as the system allows.
+func newSource(root string, opts Options) (source, error) {
+	n := &inotify{root: root, skip: opts.Skip, silent: remoteFileSystem(root)}
+	if err := n.start(); err != nil {
+		return nil, err
 	}
-	n := &inotify{
-		root: root, skip: skip,
-		file: os.NewFile(uintptr(fd), "inotify"), fd: fd,
-		folders: map[int32]*folder{}, marks: map[int32]chan struct{}{},
+	if n.silent == "" && opts.Probe != "" && !n.probe(opts.Probe) {
+		n.silent = "the file system reports no changes"
 	}
-	// Without the right to watch it, the root's own events must do.
-	if n.above, err = n.addWatch(filepath.Dir(root), aboveMask); err != nil {
-		n.above = -1
-	}
-	n.top = &folder{children: map[string]*folder{}}
-	wd, err := n.addWatch(root, rootMask)
-	if err == nil {
-		n.top.wd, n.folders[wd] = wd, n.top
-		err = n.walk(n.top)
-	}
-	if err != nil {
-		return nil, errors.Join(limitError(err, root, skip), n.file.Close())
+	n.walk(n.tree.top)
+	if n.tree.missing > 0 {
+		// What has a watch by now was found by chance. Choose.
+		_ = n.file.Close()
+		if err := n.start(); err != nil {
+			return nil, err
+		}
+		n.choose()
 	}
 	return n, nil
+}
+
+// start makes the instance and watches the root and what is above it.
+func (n *inotify) start() error {
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		return limitError(err, 1)
+	}
+	n.file, n.fd = os.NewFile(uintptr(fd), "inotify"), fd
+	n.marks = marks{waiting: map[int32]chan struct{}{}}
+	_ = n.spareLocked() // mark tries again
+	n.early = nil
+	n.tree = watches{top: &folder{}, folders: map[int32]*folder{}}
+	// Without the right to watch it, the root's own events must do.
+	if n.tree.above, err = n.addWatch(filepath.Dir(n.root), aboveMask); err != nil {
+		n.tree.above = -1
+	}
+	wd, err := n.addWatch(n.root, rootMask)
+	if err != nil {
+		_ = n.file.Close()
+		return limitError(err, 1)
+	}
+	n.tree.top.wd, n.tree.folders[wd] = wd, n.tree.top
+	return nil
+}
+
+// probe reports whether the kernel tells of a file that appears in the root. It
+// queues its events before the call that causes them returns, so that there is
+// nothing to wait for. Where no file can be made the answer is yes.
+func (n *inotify) probe(name string) bool {
+	path := filepath.Join(n.root, name)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return true
+	}
+	_ = f.Close()
+	_ = os.Remove(path)
+	buf := make([]byte, bufferSize)
+	for {
+		size, err := unix.Read(n.fd, buf)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || size <= 0 {
+			return bytes.Contains(n.early, []byte(name))
+		}
+		n.early = append(n.early, buf[:size]...)
+	}
 }
 
 func (n *inotify) addWatch(path string, mask uint32) (int32, error) {
@@ -92,120 +133,32 @@ func (n *inotify) addWatch(path string, mask uint32) (int32, error) {
 	}
 }
 
-// full returns the name of a path in the file system.
-func (n *inotify) full(path string) string { return n.root + "/" + path }
-
-// walk watches the folders below f that are not watched yet and forgets those
-// that are gone. Each folder is watched before it is read, so that what is
-// created meanwhile is either found or reported. Folders that vanish or cannot
-// be read are left out: the former will be reported, the latter hold nothing
-// that could be synced. The error is that of a limit.
-func (n *inotify) walk(f *folder) error {
-	entries, err := readDir(n.full(f.path))
-	if err != nil {
-		return nil
-	}
-	found := map[string]bool{}
-	for _, e := range entries {
-		if !e.IsDir() {
-			continue
-		}
-		found[e.Name()] = true
-		if err := n.enter(f, e.Name()); err != nil {
-			return err
-		}
-	}
-	for name := range f.children {
-		if !found[name] {
-			n.leave(f, name)
-		}
-	}
-	return nil
-}
-
-// readDir is os.ReadDir without its sorting.
-func readDir(path string) ([]os.DirEntry, error) {
-	dir, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	return dir.ReadDir(-1)
-}
-
-// enter watches the folder of that name in f and everything below it.
-func (n *inotify) enter(f *folder, name string) error {
-	path := join(f.path, name)
-	if n.skip(path, true) {
-		return nil
-	}
-	wd, err := n.addWatch(n.full(path), dirMask)
-	switch {
-	case errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.ENOMEM):
-		return err
-	case err != nil:
-		n.leave(f, name)
-		return nil
-	}
-	child := f.children[name]
-	if child == nil || child.wd != wd {
-		// A folder keeps its watch when it is renamed. If this one was
-		// known by another name, that name loses the watch now and is
-		// forgotten when the event of its end arrives.
-		n.leave(f, name)
-		child = &folder{path: path, wd: wd, children: map[string]*folder{}}
-		f.children[name], n.folders[wd] = child, child
-	}
-	return n.walk(child)
-}
-
-// leave forgets the folder of that name in f with all that is below it.
-func (n *inotify) leave(f *folder, name string) {
-	if child, ok := f.children[name]; ok {
-		delete(f.children, name)
-		n.forget(child)
-	}
-}
-
-func (n *inotify) forget(f *folder) {
-	if n.folders[f.wd] == f {
-		delete(n.folders, f.wd)
-		// It fails when the folder is gone, which does the same.
-		_, _ = unix.InotifyRmWatch(n.fd, uint32(f.wd))
-	}
-	for _, child := range f.children {
-		n.forget(child)
-	}
-}
-
-// join puts a name below a folder of the tree.
-func join(folder, name string) string {
-	if folder == "" {
-		return name
-	}
-	return folder + "/" + name
-}
-
 // read implements source.
 func (n *inotify) read(emit func([]change)) error {
 	defer n.end()
-	buf := make([]byte, 256<<10)
-	for {
-		size, err := n.file.Read(buf)
+	err := n.pass(n.early, emit)
+	n.early = nil
+	for buf := make([]byte, bufferSize); err == nil; {
+		var size int
+		size, err = n.file.Read(buf)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("reading file system events: %w", err)
 		}
-		changes, err := n.translate(buf[:size])
-		if len(changes) > 0 {
-			emit(changes)
-		}
-		if err != nil {
-			return err
-		}
+		err = n.pass(buf[:size], emit)
 	}
+	return err
+}
+
+// pass passes on what the bytes of some events mean.
+func (n *inotify) pass(buf []byte, emit func([]change)) error {
+	changes, err := n.translate(buf)
+	if len(changes) > 0 {
+		emit(changes)
+	}
+	return err
 }
 
 // An event is one inotify_event of the kernel.
@@ -219,6 +172,8 @@ type event struct {
 // up to date on the way, so that a new folder is watched by the time that it is
 // reported.
 func (n *inotify) translate(buf []byte) ([]change, error) {
+	n.treeMu.Lock()
+	defer n.treeMu.Unlock()
 	var changes []change
 	for len(buf) >= unix.SizeofInotifyEvent {
 		length := int(binary.NativeEndian.Uint32(buf[12:]))
@@ -231,9 +186,7 @@ func (n *inotify) translate(buf []byte) ([]change, error) {
 		if e.mask&unix.IN_Q_OVERFLOW != 0 {
 			changes = append(changes, change{kind: lost})
 			changes = append(changes, n.allMarks()...)
-			if err := n.walk(n.top); err != nil {
-				return changes, limitError(err, n.root, n.skip)
-			}
+			n.walk(n.tree.top)
 			continue
 		}
 		c, err := n.handle(e)
@@ -247,7 +200,7 @@ func (n *inotify) translate(buf []byte) ([]change, error) {
 
 // handle deals with one event.
 func (n *inotify) handle(e event) ([]change, error) {
-	if e.wd == n.above {
+	if e.wd == n.tree.above {
 		if e.name == filepath.Base(n.root) && e.mask&unix.IN_ISDIR != 0 {
 			return nil, ErrRootGone
 		}
@@ -258,7 +211,7 @@ func (n *inotify) handle(e event) ([]change, error) {
 			return []change{{kind: marked, done: done}}, nil
 		}
 	}
-	f, ok := n.folders[e.wd]
+	f, ok := n.tree.folders[e.wd]
 	if !ok {
 		return nil, nil
 	}
@@ -266,7 +219,7 @@ func (n *inotify) handle(e event) ([]change, error) {
 		return nil, n.handleSelf(f, e.mask)
 	}
 	if e.mask&unix.IN_ISDIR != 0 {
-		return n.handleFolder(f, e)
+		return n.handleFolder(f, e), nil
 	}
 	path := join(f.path, e.name)
 	if n.skip(path, false) {
@@ -286,63 +239,82 @@ func (n *inotify) handle(e event) ([]change, error) {
 // reported by the folder above it, all but those of the root.
 func (n *inotify) handleSelf(f *folder, mask uint32) error {
 	const end = unix.IN_IGNORED | unix.IN_UNMOUNT | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
-	if f == n.top && mask&end != 0 {
+	if f == n.tree.top && mask&end != 0 {
 		return ErrRootGone
 	}
 	if mask&unix.IN_IGNORED != 0 {
-		delete(n.folders, f.wd)
+		delete(n.tree.folders, f.wd)
 	}
 	return nil
 }
 
 // handleFolder deals with an event of a folder inside f.
-func (n *inotify) handleFolder(f *folder, e event) ([]change, error) {
-	changes := []change{{path: join(f.path, e.name), kind: changed}}
+func (n *inotify) handleFolder(f *folder, e event) []change {
 	switch {
 	case e.mask&(unix.IN_DELETE|unix.IN_MOVED_FROM) != 0:
 		n.leave(f, e.name)
-	case e.mask&unix.IN_ATTRIB != 0 && f.children[e.name] != nil:
+	case e.mask&unix.IN_ATTRIB != 0 && f.children[e.name].watched():
 		// Already watched. If it were not, it may have become readable.
 	default:
-		if err := n.enter(f, e.name); err != nil {
-			return changes, limitError(err, n.root, n.skip)
-		}
+		n.enter(f, e.name)
 	}
-	return changes, nil
+	return []change{{path: join(f.path, e.name), kind: changed}}
 }
 
 // isBeingWritten reports whether a new name is one of an ordinary file that its
 // creator has yet to write and close. A link is complete as soon as it exists.
 func (n *inotify) isBeingWritten(path string) bool {
 	var st unix.Stat_t
-	err := unix.Lstat(n.full(path), &st)
+	name, release, err := n.reach(path)
+	if err == nil {
+		err = unix.Lstat(name, &st)
+		release()
+	}
 	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && st.Nlink == 1
 }
 
 // mark implements source. The removal of a watch is reported in the same queue
 // as everything else, so that it arrives behind all that has happened before.
-// What is watched for a moment here is a file, because the tree's own watches are
-// all on folders.
+// What is removed is the watch of a file, because the tree's own watches are all
+// on folders. It was set beforehand: at the system's limit there is no other.
 func (n *inotify) mark(done chan struct{}) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.closed {
+	if n.marks.closed {
 		return ErrClosed
 	}
-	wd, err := n.addWatch(os.DevNull, unix.IN_DELETE_SELF)
-	if err != nil {
+	if n.marks.spare < 0 {
+		if err := n.spareLocked(); err != nil {
+			return err
+		}
+	}
+	wd := n.marks.spare
+	n.marks.waiting[wd] = done
+	if _, err := unix.InotifyRmWatch(n.fd, uint32(wd)); err != nil {
+		delete(n.marks.waiting, wd)
+		n.marks.spare = -1
 		return err
 	}
-	n.marks[wd] = done
-	_, err = unix.InotifyRmWatch(n.fd, uint32(wd))
+	// Should another program have been quicker, the next mark tries again.
+	_ = n.spareLocked()
+	return nil
+}
+
+// spareLocked sets the watch for the next mark.
+func (n *inotify) spareLocked() error {
+	wd, err := n.addWatch(os.DevNull, unix.IN_DELETE_SELF)
+	if err != nil {
+		wd = -1
+	}
+	n.marks.spare = wd
 	return err
 }
 
 func (n *inotify) takeMark(wd int32) chan struct{} {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	done := n.marks[wd]
-	delete(n.marks, wd)
+	done := n.marks.waiting[wd]
+	delete(n.marks.waiting, wd)
 	return done
 }
 
@@ -351,15 +323,12 @@ func (n *inotify) allMarks() []change {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	var changes []change
-	for _, done := range n.marks {
+	for _, done := range n.marks.waiting {
 		changes = append(changes, change{kind: marked, done: done})
 	}
-	clear(n.marks)
+	clear(n.marks.waiting)
 	return changes
 }
-
-// lossy implements source: the kernel reports the overflow of its queue.
-func (n *inotify) lossy() bool { return false }
 
 // close implements source. It wakes read, which then lets go of the instance:
 // nobody else knows when its number is no longer in use.
@@ -368,9 +337,17 @@ func (n *inotify) close() {
 	_ = n.file.SetReadDeadline(time.Unix(1, 0))
 }
 
-func (n *inotify) end() {
+func (n *inotify) hasEnded() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.closed = true
+	return n.marks.closed
+}
+
+func (n *inotify) end() {
+	n.treeMu.Lock()
+	defer n.treeMu.Unlock()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.marks.closed = true
 	_ = n.file.Close()
 }

@@ -12,8 +12,10 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rjeczalik/notify"
+	"golang.org/x/sys/unix"
 )
 
 func write(t *testing.T, paths ...string) {
@@ -149,7 +151,7 @@ func TestRootGone(t *testing.T) {
 // nothing to wait for.
 func TestKindsOfChanges(t *testing.T) {
 	root := t.TempDir()
-	src, err := newSource(root, func(string, bool) bool { return false })
+	src, err := newSource(root, Options{Skip: func(string, bool) bool { return false }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,44 +245,146 @@ func testLimit(t *testing.T, limit string) {
 	for i := range 30 {
 		mkdir(t, filepath.Join(root, "d", strconv.Itoa(i)), filepath.Join(root, "skip", strconv.Itoa(i)))
 	}
+	// What changed last is watched first.
+	if err := os.WriteFile(filepath.Join(root, "d/17/recent"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	old := time.Now().Add(-time.Hour)
+	for i := range 30 {
+		if i != 17 {
+			if err := os.Chtimes(filepath.Join(root, "d", strconv.Itoa(i)), old, old); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	skip := Options{Skip: func(path string, _ bool) bool { return path == "skip" }}
 	w, err := New(root, skip)
-	var le *LimitError
-	if err == nil {
-		w.Close()
-		t.Fatal("no error")
-	}
-	if !errors.As(err, &le) {
-		t.Fatalf("error %v", err)
-	}
 	if key == "max_inotify_instances" {
-		if le.Sysctl != "fs.inotify.max_user_instances" || le.Needed != 1 {
-			t.Errorf("%+v", le)
+		var le *LimitError
+		if !errors.As(err, &le) || le.Sysctl != "fs.inotify.max_user_instances" || le.Needed != 1 {
+			t.Errorf("error %v", err)
 		}
 		return
 	}
-	if le.Sysctl != "fs.inotify.max_user_watches" || le.Needed != 33 { // d and what is in it, the root and the one above
-		t.Errorf("%+v", le)
-	}
-	t.Log(err, "\n", le.Hint())
-
-	// A limit that is met later ends the watcher, not without a word.
-	if err := os.RemoveAll(root + "/d"); err != nil {
-		t.Fatal(err)
-	}
-	if w, err = New(root, skip); err != nil {
+	if err != nil {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	for i := range 30 {
-		mkdir(t, filepath.Join(root, "e", strconv.Itoa(i)))
+	g := w.Widen()
+	// d and what is in it, the root, the one above, and the mark.
+	if g.Limit == nil || g.Limit.Sysctl != "fs.inotify.max_user_watches" || g.Limit.Needed != 34 {
+		t.Fatalf("gaps %+v", g)
 	}
-	var last Batch
-	for b := range w.Batches() {
-		last = b
+	t.Log(g.Limit, "\n", g.Limit.Hint())
+	if g.Unwatched != len(g.Folders) || g.Unwatched != 34-20 || slices.Contains(g.Folders, "d/17") {
+		t.Errorf("gaps %+v", g)
 	}
-	if !last.Rescan || !errors.As(w.Err(), &le) {
-		t.Errorf("last batch %+v, error %v", last, w.Err())
+	// What is watched is heard of, and a mark needs no watch of its own.
+	write(t, root+"/d/17/f")
+	if got, rescan := settle(t, w); rescan || !slices.Equal(got, []string{"d/17/f"}) {
+		t.Errorf("got %q, rescan %v", got, rescan)
+	}
+	// New folders are reported, although there is no watch for them.
+	mkdir(t, root+"/e/x")
+	if got, _ := settle(t, w); !covers(got, "e") {
+		t.Errorf("got %q", got)
+	}
+	if g := w.Gaps(); g.Unwatched != 34-20+1 {
+		t.Errorf("gaps %+v", g)
+	}
+	// As soon as there are watches again, they are used.
+	for i := range 25 {
+		if err := os.RemoveAll(filepath.Join(root, "d", strconv.Itoa(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, rescan := settle(t, w); rescan {
+		t.Error("a rescan")
+	}
+	if g := w.Widen(); !slices.Contains(g.Folders, "e") {
+		t.Errorf("gaps %+v", g)
+	}
+	if g := w.Gaps(); g.Unwatched != 0 {
+		t.Errorf("gaps %+v", g)
+	}
+	write(t, root+"/e/x/f")
+	if got, rescan := settle(t, w); rescan || !slices.Equal(got, []string{"e/x/f"}) {
+		t.Errorf("got %q, rescan %v", got, rescan)
+	}
+}
+
+// A folder below a path that is longer than the kernel takes is watched like
+// any other.
+func TestDeepFolders(t *testing.T) {
+	root := t.TempDir()
+	top, err := os.OpenRoot(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer top.Close()
+	name := strings.Repeat("n", 240)
+	deep := strings.Repeat(name+"/", 25) + name // 6,265 bytes
+	if err := top.MkdirAll(deep, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w := newWatcher(t, root, Options{})
+	for _, path := range []string{deep + "/f", deep + "/new/g"} {
+		if err := errors.Join(top.MkdirAll(parent(path), 0o755), top.WriteFile(path, []byte("x"), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		if got, rescan := settle(t, w); rescan || !covers(got, path) || covers(got, deep) {
+			t.Errorf("got %d paths, rescan %v", len(got), rescan)
+		}
+	}
+	if err := top.WriteFile(deep+"/new/g", []byte("y"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got, rescan := settle(t, w); rescan || !slices.Equal(got, []string{deep + "/new/g"}) {
+		t.Errorf("got %d paths, rescan %v", len(got), rescan)
+	}
+	if err := top.RemoveAll(name); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := settle(t, w); !covers(got, name) {
+		t.Errorf("got %d paths", len(got))
+	}
+}
+
+func TestProbe(t *testing.T) {
+	root := t.TempDir()
+	w := newWatcher(t, root, Options{Probe: "probe", Skip: func(path string, _ bool) bool { return path == "probe" }})
+	if g := w.Gaps(); g.Silent != "" {
+		t.Errorf("gaps %+v", g)
+	}
+	write(t, root+"/f")
+	if got, rescan := settle(t, w); rescan || !slices.Equal(got, []string{"f"}) {
+		t.Errorf("got %q, rescan %v", got, rescan)
+	}
+	// Without the root's watch it is as if the file system made no events.
+	n := &inotify{root: root}
+	if err := n.start(); err != nil {
+		t.Fatal(err)
+	}
+	defer n.file.Close()
+	for wd := range n.tree.folders {
+		if _, err := unix.InotifyRmWatch(n.fd, uint32(wd)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n.probe("probe") {
+		t.Error("events without a watch")
+	}
+}
+
+func TestRemoteKind(t *testing.T) {
+	for magic, want := range map[uint32]string{
+		unix.NFS_SUPER_MAGIC: "NFS", unix.FUSE_SUPER_MAGIC: "FUSE", unix.V9FS_MAGIC: "9p", unix.SMB2_SUPER_MAGIC: "SMB",
+		unix.CIFS_SUPER_MAGIC: "SMB", unix.CEPH_SUPER_MAGIC: "Ceph",
+		unix.EXT4_SUPER_MAGIC: "", unix.TMPFS_MAGIC: "", unix.OVERLAYFS_SUPER_MAGIC: "", unix.BTRFS_SUPER_MAGIC: "", unix.XFS_SUPER_MAGIC: "",
+	} {
+		if got := remoteKind(magic); got != want {
+			t.Errorf("%#x: %q, want %q", magic, got, want)
+		}
 	}
 }
 

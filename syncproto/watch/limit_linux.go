@@ -3,23 +3,26 @@ package watch
 import (
 	"errors"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
+// The kernel's settings that limit a user.
+const (
+	watchesKey   = "fs.inotify.max_user_watches"
+	instancesKey = "fs.inotify.max_user_instances"
+)
+
 // limitError gives the kernel's error a name when it is that of a limit, and
 // returns it unchanged when it is not.
-func limitError(err error, root string, skip func(string, bool) bool) error {
+func limitError(err error, needed int) error {
 	switch {
 	case errors.Is(err, unix.ENOSPC):
-		const key = "fs.inotify.max_user_watches"
-		return &LimitError{Sysctl: key, Limit: sysctl(key), Needed: countFolders(root, skip)}
+		return &LimitError{Sysctl: watchesKey, Limit: sysctl(watchesKey), Needed: needed}
 	case errors.Is(err, unix.EMFILE):
-		const key = "fs.inotify.max_user_instances"
-		return &LimitError{Sysctl: key, Limit: sysctl(key), Needed: 1}
+		return &LimitError{Sysctl: instancesKey, Limit: sysctl(instancesKey), Needed: needed}
 	default:
 		return err
 	}
@@ -36,25 +39,4 @@ func sysctl(key string) int {
 		return 0
 	}
 	return value
-}
-
-// countFolders returns the number of watches for the tree: one for each folder
-// and one for the folder that holds the root.
-func countFolders(root string, skip func(string, bool) bool) int {
-	count := 1
-	var walk func(path string)
-	walk = func(path string) {
-		count++
-		entries, err := os.ReadDir(filepath.Join(root, path))
-		if err != nil {
-			return
-		}
-		for _, e := range entries {
-			if sub := join(path, e.Name()); e.IsDir() && !skip(sub, true) {
-				walk(sub)
-			}
-		}
-	}
-	walk("")
-	return count
 }

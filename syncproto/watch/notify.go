@@ -34,9 +34,9 @@ type recursive struct {
 }
 
 // newSource watches the tree.
-func newSource(root string, skip func(string, bool) bool) (source, error) {
+func newSource(root string, opts Options) (source, error) {
 	r := &recursive{
-		root: root, skip: skip,
+		root: root, skip: opts.Skip,
 		events: make(chan notify.EventInfo, queueLength),
 		marks:  make(chan chan struct{}),
 		stop:   make(chan struct{}),
@@ -116,9 +116,9 @@ func (r *recursive) mark(done chan struct{}) error {
 	}
 }
 
-// lossy implements source: the library keeps quiet when the operating system
+// gaps implements source: the library keeps quiet when the operating system
 // tells it that events were dropped.
-func (r *recursive) lossy() bool { return true }
+func (r *recursive) gaps(bool) Gaps { return Gaps{Lossy: true, Silent: remoteFileSystem(r.root)} }
 
 // close implements source.
 func (r *recursive) close() {

@@ -41,7 +41,32 @@ type Options struct {
 	// reported. Paths are relative to the root and separated by slashes.
 	// New calls Skip, and later on a goroutine of the Watcher does.
 	Skip func(path string, isDir bool) bool
+	// Probe is the name of a file that New makes in the root for a moment, to
+	// see whether the system tells of it; empty for none. A file system for
+	// network or virtual machine does not always.
+	Probe string
 }
+
+// Gaps say where changes can go unreported. The zero value means nowhere.
+type Gaps struct {
+	// Lossy means that the system or its library does not tell when it drops
+	// events. It is false on Linux.
+	Lossy bool
+	// Silent says why changes can go unreported everywhere: it names the kind
+	// of file system that others change without the kernel's knowledge, or
+	// that makes no events at all.
+	Silent string
+	// Unwatched is the number of folders without a watch, not counting those
+	// below them, because the system's limit is reached.
+	Unwatched int
+	// Folders are their paths, sorted, and Limit is the limit that they would
+	// exceed. Only Widen says so; otherwise both are nil.
+	Folders []string
+	Limit   *LimitError
+}
+
+// None reports whether nothing goes unreported.
+func (g Gaps) None() bool { return !g.Lossy && g.Silent == "" && g.Unwatched == 0 }
 
 // ErrRootGone means that the root was removed, moved or unmounted.
 var ErrRootGone = errors.New("the watched folder is gone")
@@ -50,7 +75,7 @@ var ErrRootGone = errors.New("the watched folder is gone")
 var ErrClosed = errors.New("the watcher has ended")
 
 // A LimitError means that the system does not let one user watch as many
-// folders as needed. Work goes on with a scan of the tree now and then.
+// folders as needed. What is not watched needs a scan now and then.
 type LimitError struct {
 	// Sysctl is the kernel setting that stands in the way.
 	Sysctl string
@@ -62,7 +87,7 @@ type LimitError struct {
 }
 
 func (e *LimitError) Error() string {
-	return fmt.Sprintf("cannot watch for changes: %s is %d, which is too little for the %d that this tree needs and what other programs use",
+	return fmt.Sprintf("cannot watch all folders: %s is %d, which is too little for the %d that this tree needs and what other programs use",
 		e.Sysctl, e.Limit, e.Needed)
 }
 
@@ -93,16 +118,18 @@ type source interface {
 	// mark makes read pass on a change of the kind marked, with the channel,
 	// behind everything that has happened before the call.
 	mark(done chan struct{}) error
-	// lossy reports whether changes can be missed without notice.
-	lossy() bool
+	// gaps says where changes can go unreported; with again it names the
+	// folders, and tries afterwards to watch them.
+	gaps(again bool) Gaps
 	// close makes read return nil. It may be called more than once.
 	close()
 }
 
 // New starts to watch the tree at root. What happens after its return is
 // reported, so that a scan that begins then leaves no gap. A root that is a
-// symbolic link is resolved once. When the system's limits are too tight the
-// error is a *LimitError.
+// symbolic link is resolved once. Where the system's limit allows only some of
+// the folders to be watched, Gaps says so; where it allows none the error is a
+// *LimitError.
 func New(root string, opts Options) (*Watcher, error) {
 	resolved, err := filepath.EvalSymlinks(root)
 	if err == nil {
@@ -114,7 +141,7 @@ func New(root string, opts Options) (*Watcher, error) {
 	if opts.Skip == nil {
 		opts.Skip = func(string, bool) bool { return false }
 	}
-	src, err := newSource(resolved, opts.Skip)
+	src, err := newSource(resolved, opts)
 	if err != nil {
 		return nil, fmt.Errorf("watching %s: %w", root, err)
 	}
@@ -163,11 +190,14 @@ func (w *Watcher) Batches() <-chan Batch { return w.batches }
 // of the operating system.
 func (w *Watcher) Err() error { return w.err }
 
-// Lossy reports whether changes can go unnoticed, because the operating system
-// or its library does not tell when it drops events. The tree then needs a scan
-// now and then. It is false on Linux. It knows nothing of file systems that
-// make no events for what others do to them, such as NFS and FUSE.
-func (w *Watcher) Lossy() bool { return w.src.lossy() }
+// Gaps says where changes can go unreported at present. What is new in it was
+// preceded by a batch.
+func (w *Watcher) Gaps() Gaps { return w.src.gaps(false) }
+
+// Widen tries to watch the folders for which there was no watch, and returns
+// the gaps as they were before. A scan of the folders that it names finds what
+// happened there until now.
+func (w *Watcher) Widen() Gaps { return w.src.gaps(true) }
 
 // Sync returns when everything that happened in the tree before the call has
 // been received from Batches, so it must not be called by the goroutine that

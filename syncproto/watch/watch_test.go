@@ -109,7 +109,7 @@ func (s *script) line(t *testing.T, n int, line string) {
 		}})
 	case "want":
 		got, rescan := settle(t, s.w)
-		if rescan && s.w.Lossy() {
+		if rescan && s.w.Gaps().Lossy {
 			return
 		}
 		if rescan || !slices.Equal(got, words[1:]) {
