@@ -18,6 +18,7 @@ import (
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/console"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/control"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/devsession"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/workload"
@@ -110,7 +111,7 @@ func (d *development) takeFromTheDead(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	if errors.Is(devsession.Flush(ctx, d.socket), devsession.ErrNoSession) {
+	if errors.Is(devsession.Control{Socket: d.socket}.Ping(ctx), control.ErrNoSession) {
 		d.environment.claimant.TakeOver = true
 	}
 }
@@ -190,7 +191,7 @@ func (d *development) openFolders() error {
 			Root:     s.Local,
 			StateDir: state,
 			Exclude:  slices.Concat(nestedFolders(d.dev, s), mounted),
-			OnEvent:  d.onSyncEvent,
+			OnEvent:  d.session.SyncEvents(s.Local),
 		})
 		if err != nil {
 			return fmt.Errorf("opening %s for sync: %w", s.Local, err)
@@ -235,16 +236,6 @@ func below(folder string, paths []string) []string {
 // inside tells whether a relative path leads below its start.
 func inside(rel string) bool {
 	return rel != "." && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
-}
-
-// onSyncEvent shows what the user has to know of sync.
-func (d *development) onSyncEvent(e engine.Event) {
-	switch e.Kind {
-	case engine.Conflict:
-		d.console.Warn("conflict: %s changed on both sides; %s", e.Path, e.Detail)
-	case engine.Warning, engine.Skipped:
-		d.console.Warn("sync: %s %s", e.Path, e.Detail)
-	}
 }
 
 // pinForSSH writes the entry for ssh whenever a host key was read.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/control"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/devsession"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/sshclient"
 )
@@ -82,9 +83,9 @@ func flushHere(ctx context.Context, socket string) error {
 	const patience = 30 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	err := devsession.Flush(ctx, socket)
+	err := devsession.Control{Socket: socket}.Flush(ctx, false)
 	switch {
-	case errors.Is(err, devsession.ErrNoSession):
+	case errors.Is(err, control.ErrNoSession):
 		return nil
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("what was saved last is not in the pod after %v; --no-wait runs the command all the same", patience)

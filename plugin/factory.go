@@ -86,7 +86,13 @@ func (f *Factory) Console() *console.Console {
 	style := console.Style{}
 	if file, ok := f.Streams.ErrOut.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 		_, noColour := f.Env("NO_COLOR")
-		style = console.Style{Colour: !noColour, Transient: true}
+		style = console.Style{Colour: !noColour, Transient: true, Width: func() int {
+			width, _, err := term.GetSize(int(file.Fd()))
+			if err != nil {
+				return 0
+			}
+			return width
+		}}
 	}
 	return console.New(f.Streams.ErrOut, style, f.Now)
 }

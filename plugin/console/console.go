@@ -27,6 +27,9 @@ type Style struct {
 	// Colour allows ANSI colours, Transient a status line that is rewritten
 	// in place. Both need a terminal.
 	Colour, Transient bool
+	// Width returns the columns of the terminal; nil or 0 means that nobody
+	// knows.
+	Width func() int
 }
 
 // New returns a console that writes to w and takes times from now.
@@ -72,7 +75,7 @@ func (c *Console) Status(format string, args ...any) {
 	}
 	c.status = text
 	if c.style.Transient {
-		c.write(erase + "  " + c.paint(dim, text+" …"))
+		c.write(erase + "  " + c.paint(dim, c.fit(text, 4)+" …"))
 		return
 	}
 	c.write("  " + text + "\n")

@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -63,5 +64,64 @@ func TestUnits(t *testing.T) {
 		if got := Bytes(n); got != want {
 			t.Errorf("Bytes(%d) = %q, want %q", n, got, want)
 		}
+	}
+}
+
+func TestProgressOnATerminalIsCutAndRemoved(t *testing.T) {
+	var b bytes.Buffer
+	now := time.Unix(0, 0)
+	c := New(&b, Style{Transient: true, Width: func() int { return 14 }}, func() time.Time { return now })
+	p := c.Progress()
+	p.Show("1 of 3 files")
+	p.Show("too soon")
+	now = now.Add(redraw)
+	p.Show("3")
+	p.Done()
+	want := erase + "  1 of 3 fi… …" + erase + "  3 …" + erase
+	if got := b.String(); got != want {
+		t.Errorf("got\n%q, want\n%q", got, want)
+	}
+}
+
+func TestProgressWithoutATerminalIsALineNowAndThen(t *testing.T) {
+	var b bytes.Buffer
+	now := time.Unix(0, 0)
+	c := New(&b, Style{Width: func() int { return 5 }}, func() time.Time { return now })
+	p := c.Progress()
+	for i := range 121 {
+		p.Show(fmt.Sprintf("%d files", i))
+		now = now.Add(redraw)
+	}
+	p.Done()
+	if got := b.String(); got != "  50 files\n  100 files\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestCut(t *testing.T) {
+	for _, c := range []struct {
+		text    string
+		columns int
+		want    string
+	}{
+		{"abc", 3, "abc"}, {"abcd", 3, "ab…"}, {"abc", 1, "…"}, {"", 1, ""}, {"äöü", 2, "ä…"},
+		{"日本語", 6, "日本語"}, {"日本語", 5, "日本…"}, {"a…b", 3, "a…b"},
+	} {
+		if got := Cut(c.text, c.columns); got != c.want {
+			t.Errorf("Cut(%q, %d) = %q, want %q", c.text, c.columns, got, c.want)
+		}
+	}
+}
+
+func TestPath(t *testing.T) {
+	for p, want := range map[string]string{
+		"a b/ü.go": "a b/ü.go", "a\nb": `"a\nb"`, "\x1b[31mred": `"\x1b[31mred"`, "\xff": `"\xff"`,
+	} {
+		if got := Path(p); got != want {
+			t.Errorf("Path(%q) = %s, want %s", p, got, want)
+		}
+	}
+	if one, two := Count(1, "file"), Count(0, "file"); one != "1 file" || two != "0 files" {
+		t.Errorf("%s, %s", one, two)
 	}
 }

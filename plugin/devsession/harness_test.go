@@ -186,15 +186,6 @@ type up struct {
 // folder.
 func (p *pod) session(line string) *up {
 	p.t.Helper()
-	leader, err := engine.NewLeader(engine.Config{Root: filepath.Join(p.dir, "laptop"), StateDir: filepath.Join(p.dir, "leader")})
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	p.t.Cleanup(func() {
-		if err := leader.Close(); err != nil {
-			p.t.Error(err)
-		}
-	})
 	in, stdin := io.Pipe()
 	input := sshclient.NewInput(in)
 	u := &up{
@@ -203,13 +194,25 @@ func (p *pod) session(line string) *up {
 	}
 	u.Session = &Session{
 		Name: "api", Environment: u.cluster, Connector: p.connector(),
-		Folders: []*Folder{{Leader: leader, Local: filepath.Join(p.dir, "laptop"), Remote: p.src}},
 		Command: func(ctx context.Context, client *sshclient.Client) error {
 			return client.Run(ctx, sshclient.Command{Line: line, Stdin: input, Stdout: u.out})
 		},
 		Socket: filepath.Join(p.dir, "up.sock"), Timeout: lab.Patience,
 		Console: console.New(u.screen, console.Style{}, time.Now),
 	}
+	leader, err := engine.NewLeader(engine.Config{
+		Root: filepath.Join(p.dir, "laptop"), StateDir: filepath.Join(p.dir, "leader"),
+		OnEvent: u.SyncEvents(filepath.Join(p.dir, "laptop")),
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() {
+		if err := leader.Close(); err != nil {
+			p.t.Error(err)
+		}
+	})
+	u.Folders = []*Folder{{Leader: leader, Local: filepath.Join(p.dir, "laptop"), Remote: p.src}}
 	return u
 }
 
@@ -255,6 +258,12 @@ func (u *up) await(tr *lab.Transcript, text string) {
 		u.t.Fatal(err)
 	}
 }
+
+// control asks the session as other commands do.
+func (u *up) control() Control { return Control{Socket: u.Socket} }
+
+// flush waits until what was saved is in the pod.
+func (u *up) flush(ctx context.Context) error { return u.control().Flush(ctx, false) }
 
 // exitStatus is the status of a command that ended by itself; -1 when it did
 // not.

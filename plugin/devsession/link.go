@@ -26,6 +26,13 @@ func (l *link) set(client *sshclient.Client) {
 	}
 }
 
+// connected tells whether there is a connection.
+func (l *link) connected() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.client != nil
+}
+
 // get waits for a connection.
 func (l *link) get(ctx context.Context) (*sshclient.Client, error) {
 	for {

@@ -56,7 +56,13 @@ type Session struct {
 	// Console shows progress.
 	Console *console.Console
 
+	standing
+}
+
+// standing is how a session stands.
+type standing struct {
 	link   link
+	pulse  pulse
 	worked bool
 }
 
@@ -99,8 +105,8 @@ func (s *Session) Run(ctx context.Context) error {
 	}
 	keep(s.Environment.Hold)
 	group.Go(func() error {
-		if err := serveControl(background, s.Socket, s.Flush); err != nil && ctx.Err() == nil {
-			s.Console.Warn("other commands on this machine will not wait for what was saved before them: %v", err)
+		if err := s.serveControl(background); err != nil && ctx.Err() == nil {
+			s.Console.Warn("other commands on this machine cannot reach this session: %v", err)
 		}
 		return nil
 	})
@@ -171,8 +177,8 @@ func (s *Session) attempt(ctx context.Context) error {
 	if err != nil {
 		return cause(ctx, err)
 	}
-	s.link.set(client)
-	defer s.link.set(nil)
+	s.setLink(client)
+	defer s.setLink(nil)
 	if err := s.startSync(groupCtx, group, client, cancel); err != nil {
 		return cause(ctx, err)
 	}
@@ -185,6 +191,12 @@ func (s *Session) attempt(ctx context.Context) error {
 	start.Done("development container %s is running", s.Name)
 	s.showForwards()
 	return cause(ctx, s.runCommand(ctx, client, status, pod))
+}
+
+// setLink publishes a connection; nil means that there is none.
+func (s *Session) setLink(client *sshclient.Client) {
+	s.link.set(client)
+	s.pulse.beat()
 }
 
 // awaitPod returns as soon as the pod has a node: the agent can often be

@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/control"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/sshclient"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/engine"
 )
@@ -74,7 +75,7 @@ func TestCommandSeesWhatWasSavedAndBringsBackWhatItWrites(t *testing.T) {
 func TestFlushBringsWhatWasSavedBefore(t *testing.T) {
 	p := newPod(t)
 	u := p.session("echo ready; cat")
-	if err := Flush(t.Context(), u.Socket); !errors.Is(err, ErrNoSession) {
+	if err := u.flush(t.Context()); !errors.Is(err, control.ErrNoSession) {
 		t.Errorf("without a session: %v", err)
 	}
 	// What a killed session left behind.
@@ -84,7 +85,7 @@ func TestFlushBringsWhatWasSavedBefore(t *testing.T) {
 	for i := range 20 {
 		want := strings.Repeat(fmt.Sprintf("round %d\n", i), 5000)
 		write(t, p.path("file"), want)
-		if err := Flush(t.Context(), u.Socket); err != nil {
+		if err := u.flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if got := read(t, filepath.Join(p.src, "file")); got != want {
@@ -95,7 +96,7 @@ func TestFlushBringsWhatWasSavedBefore(t *testing.T) {
 	if err := u.end(); err != nil {
 		t.Error(err)
 	}
-	if err := Flush(t.Context(), u.Socket); !errors.Is(err, ErrNoSession) {
+	if err := u.flush(t.Context()); !errors.Is(err, control.ErrNoSession) {
 		t.Errorf("after the session: %v", err)
 	}
 }
@@ -108,11 +109,11 @@ func TestFlushGivesUpWithItsCaller(t *testing.T) {
 	write(t, p.path("file"), "new")
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if err := Flush(ctx, u.Socket); !errors.Is(err, context.DeadlineExceeded) {
+	if err := u.flush(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("while nothing gets through: %v", err)
 	}
 	p.proxy.BlackHole(false)
-	if err := Flush(t.Context(), u.Socket); err != nil || read(t, filepath.Join(p.src, "file")) != "new" {
+	if err := u.flush(t.Context()); err != nil || read(t, filepath.Join(p.src, "file")) != "new" {
 		t.Errorf("when all gets through again: %v", err)
 	}
 }
@@ -150,7 +151,7 @@ func TestCrashedContainerIsAwaited(t *testing.T) {
 	u.shows("the development container ended: OOMKilled")
 	// Sync needs no dev container.
 	write(t, p.path("file"), "meanwhile")
-	if err := Flush(t.Context(), u.Socket); err != nil || read(t, filepath.Join(p.src, "file")) != "meanwhile" {
+	if err := u.flush(t.Context()); err != nil || read(t, filepath.Join(p.src, "file")) != "meanwhile" {
 		t.Errorf("sync without the dev container: %v", err)
 	}
 	p.startRunner()
@@ -329,7 +330,7 @@ func TestCancelEndsTheSessionAtEveryStage(t *testing.T) {
 				t.Errorf("the session ended with %v", err)
 			}
 			noneLeft(t)
-			if err := Flush(t.Context(), u.Socket); !errors.Is(err, ErrNoSession) {
+			if err := u.flush(t.Context()); !errors.Is(err, control.ErrNoSession) {
 				t.Errorf("the control socket is still served: %v", err)
 			}
 		})

@@ -36,7 +36,7 @@ func (s *Session) startSync(ctx context.Context, group *errgroup.Group, client *
 			return nil
 		})
 	}
-	if err := s.Flush(ctx); err != nil {
+	if err := s.firstFlush(ctx); err != nil {
 		return err
 	}
 	var files int
@@ -47,6 +47,26 @@ func (s *Session) startSync(ctx context.Context, group *errgroup.Group, client *
 	}
 	step.Done("synchronized %d files, %s", files, console.Bytes(bytes))
 	return nil
+}
+
+// firstFlush waits until what the laptop has is in the pod, and shows how far it
+// is.
+func (s *Session) firstFlush(ctx context.Context) error {
+	progress := newSyncProgress(s.Console, s.Folders)
+	done := make(chan error, 1)
+	go func() { done <- flush(ctx, s.Folders) }()
+	defer progress.done()
+	// The first sync is no time of idleness, in which nothing may poll.
+	picture := time.NewTicker(progressTick)
+	defer picture.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case now := <-picture.C:
+			progress.show(now)
+		}
+	}
 }
 
 func (f *Folder) run(ctx context.Context, client *sshclient.Client) error {
@@ -84,12 +104,21 @@ func (s *Session) prepare(ctx context.Context) {
 	}
 }
 
-// Flush waits until all that was saved on the laptop before the call is
+// flush waits until all that was saved on the laptop before the call is
 // applied in the pod.
-func (s *Session) Flush(ctx context.Context) error {
+func flush(ctx context.Context, folders []*Folder) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, f := range s.Folders {
+	for _, f := range folders {
 		group.Go(func() error { return f.Leader.Flush(ctx) })
+	}
+	return group.Wait()
+}
+
+// settle does the same both ways.
+func settle(ctx context.Context, folders []*Folder) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, f := range folders {
+		group.Go(func() error { return f.Leader.Settle(ctx) })
 	}
 	return group.Wait()
 }
@@ -101,11 +130,7 @@ func (s *Session) settle(ctx context.Context) {
 	const patience = 10 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	group, ctx := errgroup.WithContext(ctx)
-	for _, f := range s.Folders {
-		group.Go(func() error { return f.Leader.Settle(ctx) })
-	}
-	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+	if err := settle(ctx, s.Folders); err != nil && !errors.Is(err, context.Canceled) {
 		s.Console.Warn("what the command wrote last may not be on this machine yet: %v", err)
 	}
 }
