@@ -32,7 +32,7 @@ type Catalog struct {
 	contents map[syncproto.Digest]*content
 	spots    map[uint64]spot // by the head of a chunk's digest
 	chunks   int             // in all lists
-	stale    int             // chunks of forgotten lists that spots may still have
+	hidden   bool            // chunks have no spot since a content that hid theirs was forgotten
 	changed  bool            // since the last Encode
 }
 
@@ -42,6 +42,7 @@ type content struct {
 	digest syncproto.Digest
 	chunks []syncproto.Chunk
 	places []Place
+	hides  bool // it took spots from other contents
 }
 
 // spot is where a chunk is in a content.
@@ -68,18 +69,46 @@ func (c *Catalog) Describe(d syncproto.Digest, chunks []syncproto.Chunk) {
 	k.chunks = chunks
 	c.chunks += len(chunks)
 	c.changed = true
-	c.find(k)
+	c.show(k)
 }
 
-// find makes the chunks of k known that are not yet.
-func (c *Catalog) find(k *content) {
+// show makes the chunks of a content that lies somewhere known. The newest one
+// takes the spots that it shares with others, since it is likely to stay the
+// longest.
+func (c *Catalog) show(k *content) {
+	if k.places == nil {
+		return
+	}
 	var offset int64
 	for i, ch := range k.chunks {
-		if old, ok := c.spots[head(ch.Digest)]; !ok || old.content.places == nil {
-			c.spots[head(ch.Digest)] = spot{content: k, chunk: i, offset: offset}
+		h := head(ch.Digest)
+		if old, ok := c.spots[h]; ok && old.content != k {
+			k.hides = true
 		}
+		c.spots[h] = spot{content: k, chunk: i, offset: offset}
 		offset += int64(ch.Length)
 	}
+}
+
+// hide forgets the chunks of a content that lies nowhere.
+func (c *Catalog) hide(k *content) {
+	for _, ch := range k.chunks {
+		if h := head(ch.Digest); c.spots[h].content == k {
+			delete(c.spots, h)
+		}
+	}
+	c.hidden = c.hidden || k.hides
+}
+
+// unhide gives spots to the chunks that lost theirs to a content that is
+// forgotten by now.
+func (c *Catalog) unhide() {
+	clear(c.spots)
+	for _, k := range c.contents {
+		k.hides = false
+		c.show(k)
+	}
+	c.hidden = false
 }
 
 func head(d syncproto.Digest) uint64 { return binary.BigEndian.Uint64(d[:]) }
@@ -97,9 +126,15 @@ func (c *Catalog) get(d syncproto.Digest) *content {
 func (c *Catalog) Put(d syncproto.Digest, p Place) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if k := c.get(d); !slices.Contains(k.places, p) {
-		k.places = append(slices.Clip(k.places), p)
-		c.changed = c.changed || p.Trash
+	k := c.get(d)
+	if slices.Contains(k.places, p) {
+		return
+	}
+	first := k.places == nil
+	k.places = append(slices.Clip(k.places), p)
+	c.changed = c.changed || p.Trash
+	if first {
+		c.show(k)
 	}
 }
 
@@ -137,15 +172,7 @@ func (c *Catalog) keep(k *content, keep func(Place) bool) {
 	}
 	delete(c.contents, k.digest)
 	c.chunks -= len(k.chunks)
-	// Spots that led to this content may have hidden others; but to look for
-	// them each time would make many small steps long.
-	if c.stale += len(k.chunks); c.stale > len(c.spots)/2 {
-		c.stale = 0
-		clear(c.spots)
-		for _, k := range c.contents {
-			c.find(k)
-		}
-	}
+	c.hide(k)
 }
 
 // Chunks returns the chunks of the content with digest d, nil if they are not
@@ -174,6 +201,9 @@ func (c *Catalog) Lacks(d syncproto.Digest, size int64) bool {
 func (c *Catalog) Find(ch syncproto.Chunk) (d syncproto.Digest, places []Place, offset int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.hidden {
+		c.unhide()
+	}
 	s, ok := c.spots[head(ch.Digest)]
 	if !ok || s.content.chunks[s.chunk] != ch {
 		return d, nil, 0

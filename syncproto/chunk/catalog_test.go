@@ -2,6 +2,7 @@ package chunk
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
@@ -82,6 +83,11 @@ func TestCatalog(t *testing.T) {
 				}
 				for h := range byte(10) {
 					d, at, offset := c.Find(list(h)[0])
+					for x, l := range lists {
+						if at == nil && slices.Contains(l, list(h)[0]) {
+							t.Fatalf("chunk %d of content %d is not found", h, x)
+						}
+					}
 					for _, p := range at {
 						if !places[d[0]][p] || lists[d[0]][offset/syncproto.ChunkMin].Digest[0] != h {
 							t.Fatalf("chunk %d is at %d of content %d in %v", h, offset, d[0], p)
@@ -104,11 +110,11 @@ func TestCatalogFindsHiddenChunks(t *testing.T) {
 	c.Put(first, Place{Path: "first"})
 	c.Describe(second, list(1, 2, 4))
 	c.Put(second, Place{Path: "second"})
-	c.Remove(first, Place{Path: "first"})
-	if d, at, offset := c.Find(list(2)[0]); d != second || len(at) != 1 || offset != syncproto.ChunkMin {
+	c.Remove(second, Place{Path: "second"})
+	if d, at, offset := c.Find(list(2)[0]); d != first || len(at) != 1 || offset != syncproto.ChunkMin {
 		t.Errorf("found in %v at %d of %v", at, offset, d)
 	}
-	if _, at, _ := c.Find(list(3)[0]); at != nil {
+	if _, at, _ := c.Find(list(4)[0]); at != nil {
 		t.Errorf("a chunk that is no more is found in %v", at)
 	}
 }

@@ -99,12 +99,21 @@ func newBenchPair(b *testing.B) *benchPair {
 	if err != nil {
 		b.Skipf("no Go to take a tree from: %v", err)
 	}
+	p := newEmptyBenchPair(b)
+	if err := os.CopyFS(p.laptop, os.DirFS(filepath.Join(strings.TrimSpace(string(goroot)), "src"))); err != nil {
+		b.Fatal(err)
+	}
+	return p
+}
+
+// newEmptyBenchPair returns a pair of empty roots.
+func newEmptyBenchPair(b *testing.B) *benchPair {
 	dir := b.TempDir()
 	p := &benchPair{
 		b: b, laptop: filepath.Join(dir, "laptop"), pod: filepath.Join(dir, "pod"),
 		leading: filepath.Join(dir, "leader"), following: filepath.Join(dir, "follower"),
 	}
-	if err := os.CopyFS(p.laptop, os.DirFS(filepath.Join(strings.TrimSpace(string(goroot)), "src"))); err != nil {
+	if err := os.Mkdir(p.laptop, 0o755); err != nil {
 		b.Fatal(err)
 	}
 	p.reset()

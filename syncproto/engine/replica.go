@@ -62,6 +62,9 @@ func newReplica(cfg Config, probe bool) (*replica, error) {
 	r := &replica{cfg: cfg, probe: probe, trash: trash}
 	r.index, r.id = tree.LoadIndex(cfg.StateDir)
 	r.index.Chunks().Retain(func(p chunk.Place) bool { return !p.Trash || trash.Has(p.Path) })
+	trash.OnDrop(func(batch string) {
+		r.index.Chunks().Retain(func(p chunk.Place) bool { return !p.Trash || !tree.Under(p.Path, batch) })
+	})
 	return r, nil
 }
 

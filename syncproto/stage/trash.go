@@ -37,6 +37,7 @@ type Trash struct {
 	batches []trashBatch // oldest first
 	used    int64
 	links   bool // hard links into the trash work, as far as is known
+	dropped func(batch string)
 }
 
 type trashBatch struct {
@@ -54,13 +55,17 @@ func OpenTrash(dir string, maxAge time.Duration, maxBytes int64) (*Trash, error)
 	if err != nil {
 		return nil, fmt.Errorf("opening trash: %w", err)
 	}
-	t := &Trash{root: root, maxBytes: maxBytes, maxAge: maxAge, links: true}
+	t := &Trash{root: root, maxBytes: maxBytes, maxAge: maxAge, links: true, dropped: func(string) {}}
 	if err := t.load(time.Now()); err != nil {
 		_ = root.Close()
 		return nil, fmt.Errorf("opening trash: %w", err)
 	}
 	return t, nil
 }
+
+// OnDrop makes the trash call f for each batch that it drops for its limits. It
+// must be called before the first change is applied.
+func (t *Trash) OnDrop(f func(batch string)) { t.dropped = f }
 
 // Close releases the trash; what it holds stays.
 func (t *Trash) Close() error { return t.root.Close() }
@@ -101,6 +106,7 @@ func (t *Trash) load(now time.Time) error {
 func (t *Trash) prune() {
 	for t.used > t.maxBytes && len(t.batches) > 1 {
 		_ = t.root.RemoveAll(t.batches[0].name)
+		t.dropped(t.batches[0].name)
 		t.used -= t.batches[0].bytes
 		t.batches = t.batches[1:]
 	}

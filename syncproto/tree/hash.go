@@ -48,7 +48,7 @@ func (x *Index) Look(root *Root, p string, skipped func(p, why string)) (changed
 // look is Look for a place that may be open already.
 func (x *Index) look(at place, p string, skipped func(p, why string)) (changed bool, err error) {
 	for range readAttempts {
-		old := x.Get(p)
+		old := x.landed(p)
 		now, _, err := x.read(at, p, old, skipped)
 		if errors.Is(err, ErrBusy) {
 			continue

@@ -50,6 +50,13 @@ func (x *Index) Get(p string) Record {
 	return x.records[p]
 }
 
+// landed is Get, after a change of p that is being applied: its event may be
+// quicker than its record, and would have all of the file read again.
+func (x *Index) landed(p string) Record {
+	defer x.Lock(p)()
+	return x.Get(p)
+}
+
 // Set makes r the record of p; an absent record removes it.
 func (x *Index) Set(p string, r Record) {
 	x.mu.Lock()
