@@ -45,8 +45,9 @@ e2e: build ## the tests that need a cluster
 	test/with-cluster $(GO) test -count=1 -timeout 40m -tags e2e ./plugin/workload ./test/e2e
 
 .PHONY: bench
-bench: build ## measure, print a table, write bench.json
-	test/with-cluster $(GO) run ./test/bench -o bench.json
+bench: build ## measure, print a table, write bench.json: make bench [ONLY=<regexp of keys>]
+	test/packages bench
+	test/with-cluster $(GO) run ./test/bench -o bench.json -only '$(ONLY)'
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME

@@ -3,10 +3,6 @@
 package e2e
 
 import (
-	"encoding/json"
-	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,36 +14,11 @@ import (
 // a kubeconfig that leads through it: outages must not reach other tests.
 func (p *place) outage() (*tunneltest.Proxy, string) {
 	p.t.Helper()
-	var config map[string]any
-	view := p.kubectl("config", "view", "--raw", "--minify", "-o", "json")
-	if err := json.Unmarshal([]byte(view), &config); err != nil {
-		p.t.Fatal(err)
-	}
-	cluster := config["clusters"].([]any)[0].(map[string]any)["cluster"].(map[string]any)
-	server, err := url.Parse(cluster["server"].(string))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	address := server.Host
-	if server.Port() == "" {
-		address += ":443"
-	}
-	proxy, err := tunneltest.NewProxy(address)
+	proxy, file, err := p.Proxy(p.t.Context(), p.t.TempDir())
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(func() { _ = proxy.Close() })
-	cluster["tls-server-name"] = server.Hostname()
-	server.Host = proxy.Addr()
-	cluster["server"] = server.String()
-	content, err := json.Marshal(config)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	file := filepath.Join(p.t.TempDir(), "kubeconfig")
-	if err := os.WriteFile(file, content, 0o600); err != nil {
-		p.t.Fatal(err)
-	}
 	return proxy, file
 }
 

@@ -41,7 +41,12 @@ func (t *Transcript) String() string {
 
 // Await waits until the text appears, bounded by Patience.
 func (t *Transcript) Await(ctx context.Context, text string) error {
-	ctx, cancel := context.WithTimeout(ctx, Patience)
+	return t.AwaitFor(ctx, Patience, text)
+}
+
+// AwaitFor is Await with another bound, for what takes long.
+func (t *Transcript) AwaitFor(ctx context.Context, patience time.Duration, text string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
 		t.mu.Lock()

@@ -23,6 +23,13 @@ type Proxy struct {
 	refuse  bool
 	closed  bool
 	conns   map[net.Conn]bool
+	traffic Traffic
+}
+
+// Traffic counts the bytes that have passed a proxy.
+type Traffic struct {
+	// Sent went to the target, Received came from it.
+	Sent, Received int64
 }
 
 // inFlight bounds the bytes that the proxy holds in one direction of one
@@ -80,6 +87,13 @@ func (p *Proxy) AwaitConnection() {
 	for len(p.conns) == 0 && !p.closed {
 		p.changed.Wait()
 	}
+}
+
+// Traffic returns what has passed so far.
+func (p *Proxy) Traffic() Traffic {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.traffic
 }
 
 // Close ends the proxy and all its connections and waits for them.
@@ -140,8 +154,8 @@ func (p *Proxy) serve(client net.Conn) {
 		return
 	}
 	var wg sync.WaitGroup
-	wg.Go(func() { p.copy(server, client) })
-	wg.Go(func() { p.copy(client, server) })
+	wg.Go(func() { p.copy(server, client, &p.traffic.Sent) })
+	wg.Go(func() { p.copy(client, server, &p.traffic.Received) })
 	wg.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -169,8 +183,9 @@ type parcel struct {
 	due  time.Time
 }
 
-// copy passes one direction on, each parcel at its time, the end included.
-func (p *Proxy) copy(dst, src net.Conn) {
+// copy passes one direction on and counts it, each parcel at its time, the end
+// included.
+func (p *Proxy) copy(dst, src net.Conn, count *int64) {
 	parcels := make(chan parcel, inFlight)
 	p.wg.Go(func() {
 		defer close(parcels)
@@ -203,6 +218,9 @@ func (p *Proxy) copy(dst, src net.Conn) {
 			}
 			break
 		}
+		p.mu.Lock()
+		*count += int64(len(next.data))
+		p.mu.Unlock()
 		if _, err := dst.Write(next.data); err != nil {
 			_ = src.Close()
 			break

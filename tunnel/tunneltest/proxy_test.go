@@ -74,6 +74,14 @@ func TestProxyPassesOn(t *testing.T) {
 	}
 }
 
+func TestProxyCounts(t *testing.T) {
+	p := newEcho(t)
+	echo(t, connect(t, p))
+	if got, want := p.Traffic(), (tunneltest.Traffic{Sent: 1 << 20, Received: 1 << 20}); got != want {
+		t.Errorf("the traffic is %+v, want %+v", got, want)
+	}
+}
+
 func TestProxyFaults(t *testing.T) {
 	p := newEcho(t)
 	conn := connect(t, p)

@@ -46,7 +46,7 @@ func Debian(ctx context.Context, cache string, progress func(format string, args
 		}
 		config := runConfig{Env: []string{systemPath}, Cmd: []string{"bash"}, WorkingDir: "/app"}
 		return layout(tmp).write(config, func(w *tar.Writer) error {
-			if err := addTree(w, root); err != nil {
+			if err := addTree(w, root, "", leftOut); err != nil {
 				return err
 			}
 			return add(w, tar.Header{Name: "app/", Mode: 0o755}, nil)
@@ -83,8 +83,9 @@ func leftOut(name string) bool {
 	return false
 }
 
-// addTree adds all that is below a folder, with its owners and modes.
-func addTree(w *tar.Writer, root string) error {
+// addTree adds all that is below a folder and not left out, with its owners and
+// modes, below prefix: "", or a path that ends in a slash.
+func addTree(w *tar.Writer, root, prefix string, leftOut func(name string) bool) error {
 	return filepath.Walk(root, func(path string, info os.FileInfo, err error) error {
 		if err != nil || path == root {
 			return err
@@ -103,7 +104,7 @@ func addTree(w *tar.Writer, root string) error {
 		if err != nil {
 			return err
 		}
-		header.Name, header.Uname, header.Gname = name, "", ""
+		header.Name, header.Uname, header.Gname = prefix+name, "", ""
 		if info.IsDir() {
 			header.Name += "/"
 		}

@@ -116,7 +116,7 @@ func TestAddTree(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := layout(t.TempDir())
-	if err := l.write(runConfig{}, func(w *tar.Writer) error { return addTree(w, root) }); err != nil {
+	if err := l.write(runConfig{}, func(w *tar.Writer) error { return addTree(w, root, "", leftOut) }); err != nil {
 		t.Fatal(err)
 	}
 	index, err := readJSON[manifest](filepath.Join(string(l), indexFile))
