@@ -53,7 +53,12 @@ func (rc *reconciler) finish(side merge.Side, c merge.Change, res syncproto.Resu
 				return err
 			}
 		}
-		rc.dirty[c.Path] = true
+		switch {
+		case !rc.settled(c.Path):
+			rc.dirty[c.Path] = true
+		case !rc.dirty[c.Path] && rc.flight.paths[c.Path] == 0:
+			rc.flight.lag.drop(c.Path)
+		}
 		rc.noteCopy(c.Path)
 		rc.landed(c.Path)
 		return nil
@@ -72,6 +77,12 @@ func (rc *reconciler) finish(side merge.Side, c merge.Change, res syncproto.Resu
 	}
 	rc.hold(side, &c, res)
 	return nil
+}
+
+// settled reports whether both sides and the base have the same entry at p.
+func (rc *reconciler) settled(p string) bool {
+	agreed := rc.s.base(p)
+	return rc.remote[p].Same(agreed) && rc.s.r.entry(p).Same(agreed)
 }
 
 // hold puts a path aside for a while.

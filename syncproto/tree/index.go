@@ -94,6 +94,14 @@ func (x *Index) nest(p string, sign int) {
 	}
 }
 
+// nested counts what is directly below a folder: records, and folders that have
+// anything below them.
+func (x *Index) nested(dir string) int {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.below[dir]
+}
+
 // HasBelow reports whether there are records below p, whatever p itself is.
 func (x *Index) HasBelow(p string) bool {
 	x.mu.RLock()

@@ -56,6 +56,7 @@ func (o Options) judge(p string, dir bool) Verdict {
 // keeps the old record.
 func (x *Index) Scan(ctx context.Context, root *Root, dir string, opts Options) ([]string, error) {
 	s := newScanner(x, root, opts)
+	s.whole = dir == ""
 	if err := s.readDir(ctx, dir); err != nil && (dir == "" || !missing(err)) {
 		return nil, fmt.Errorf("scanning %q: %w", dir, err)
 	}
@@ -73,6 +74,7 @@ func (x *Index) ScanFolders(ctx context.Context, root *Root, dirs []string, opts
 	for _, dir := range dirs {
 		tops[dir] = true
 	}
+	s.whole = tops[""]
 	err := s.walk(ctx, tops)
 	return s.changed, err
 }
@@ -83,6 +85,7 @@ type scanner struct {
 	index *Index
 	root  *Root
 	opts  Options
+	whole bool // the root is scanned, not only folders of it
 	// state
 	mu      sync.Mutex
 	more    sync.Cond
@@ -91,6 +94,13 @@ type scanner struct {
 	seen    map[string]bool // entries found
 	kept    map[string]bool // folders that could not be read: what we knew stays
 	changed []string
+	read    []listing // folders that were read; not kept for the whole root
+}
+
+// listing is what was found in a folder.
+type listing struct {
+	dir           string
+	entries, dirs []string
 }
 
 // lookTogether is how many entries of a folder are looked at one after the
@@ -117,6 +127,9 @@ func (s *scanner) walk(ctx context.Context, tops map[string]bool) error {
 }
 
 func (s *scanner) readAll(ctx context.Context) error {
+	if len(s.dirs) == 0 {
+		return ctx.Err()
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	stop := context.AfterFunc(ctx, func() {
 		s.mu.Lock()
@@ -203,7 +216,7 @@ func (s *scanner) readDir(ctx context.Context, dir string) error {
 		}
 		entries = append(entries, p)
 	}
-	s.found(dirs, entries)
+	s.found(listing{dir, entries, dirs})
 	var g errgroup.Group
 	for some := range slices.Chunk(entries, lookTogether) {
 		g.Go(func() error {
@@ -229,14 +242,17 @@ func readNames(folder *os.Root) ([]fs.DirEntry, error) {
 }
 
 // found notes what is in a folder.
-func (s *scanner) found(dirs, entries []string) {
+func (s *scanner) found(l listing) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.dirs = append(s.dirs, dirs...)
-	for _, p := range entries {
+	s.dirs = append(s.dirs, l.dirs...)
+	for _, p := range l.entries {
 		s.seen[p] = true
 	}
-	if len(dirs) > 0 {
+	if !s.whole {
+		s.read = append(s.read, l)
+	}
+	if len(l.dirs) > 0 {
 		s.more.Broadcast()
 	}
 }
@@ -260,6 +276,9 @@ func (s *scanner) look(at place, p string) {
 // lookForLost looks at what the index has and no folder held: it is gone, or
 // was not there at the moment when its folder was read.
 func (s *scanner) lookForLost(ctx context.Context, tops map[string]bool) error {
+	if !s.whole && !s.lost(tops) {
+		return ctx.Err()
+	}
 	for _, p := range s.index.Below(tops) {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -269,4 +288,31 @@ func (s *scanner) lookForLost(ctx context.Context, tops map[string]bool) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// lost reports whether the index may have more under the folders where the scan
+// began than was found. To know that takes a look at the folders that were
+// read, where to name it takes one at the whole index.
+func (s *scanner) lost(tops map[string]bool) bool {
+	read := 0
+	for _, l := range s.read {
+		n := 0
+		for _, p := range l.entries {
+			if s.index.Get(p).Exists() {
+				n++
+			}
+		}
+		for _, p := range l.dirs {
+			if s.index.HasBelow(p) {
+				n++
+			}
+		}
+		if n != s.index.nested(l.dir) {
+			return true
+		}
+		if tops[l.dir] {
+			read++
+		}
+	}
+	return read < len(tops) // one of them is a folder no more
 }
