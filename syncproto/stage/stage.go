@@ -61,29 +61,17 @@ type target struct {
 // stays inside the root, and the entry would be written where its path does
 // not lead.
 func (s *Stage) openFolder(dir string, create bool) (*os.Root, error) {
-	info, err := s.cfg.Root.LstatReal(dir)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+	open, err := s.cfg.Root.OpenFolder(dir)
+	if errors.Is(err, fs.ErrNotExist) {
 		if err := s.folders(dir, create); err != nil {
 			return nil, err
 		}
-		info, err = s.cfg.Root.LstatReal(dir)
+		open, err = s.cfg.Root.OpenFolder(dir)
 	}
-	if err != nil {
-		return nil, err
+	if errors.Is(err, tree.ErrBusy) {
+		err = fmt.Errorf("%q was replaced: %w", dir, errChanged)
 	}
-	name := dir
-	if name == "" {
-		name = "."
-	}
-	open, err := s.cfg.Root.OpenRoot(name)
-	if err != nil {
-		return nil, err
-	}
-	if now, err := open.Stat("."); err != nil || !os.SameFile(info, now) {
-		_ = open.Close()
-		return nil, fmt.Errorf("%q was replaced: %w", dir, errChanged)
-	}
-	return open, nil
+	return open, err
 }
 
 // folders makes sure that dir and what is above it are folders.

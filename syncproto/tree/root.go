@@ -92,3 +92,23 @@ func (r *Root) openWalk(p string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// openFolderWalk opens the folder at p as lstatWalk looks at it.
+func (r *Root) openFolderWalk(p string) (*os.Root, error) {
+	info, err := r.lstatWalk(p)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return nil, fs.ErrNotExist
+	}
+	open, err := r.OpenRoot(p)
+	if err != nil {
+		return nil, err
+	}
+	if now, err := open.Stat("."); err != nil || !os.SameFile(info, now) {
+		_ = open.Close()
+		return nil, fmt.Errorf("%q: %w", p, ErrBusy)
+	}
+	return open, nil
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,6 +33,27 @@ func (r *Root) openReal(p string) (*os.File, error) {
 		return r.openWalk(p)
 	}
 	return f, err
+}
+
+// OpenFolder opens the folder at p, "" for the root; it and its parents are real
+// folders.
+func (r *Root) OpenFolder(p string) (*os.Root, error) {
+	if p == "" {
+		return r.OpenRoot(".")
+	}
+	f, err := r.openBeneath(p, unix.O_PATH|unix.O_DIRECTORY)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return r.openFolderWalk(p)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	// What was resolved must not be resolved again: proc(5) leads to it.
+	if open, err := os.OpenRoot("/proc/self/fd/" + strconv.Itoa(int(f.Fd()))); err == nil {
+		return open, nil
+	}
+	return r.openFolderWalk(p)
 }
 
 // openBeneath lets the kernel resolve the path in one step (openat2(2)), where

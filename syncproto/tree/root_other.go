@@ -18,3 +18,12 @@ func (r *Root) LstatReal(p string) (fs.FileInfo, error) {
 
 // openReal opens the file at p, whose parents are real folders, for reading.
 func (r *Root) openReal(p string) (*os.File, error) { return r.openWalk(p) }
+
+// OpenFolder opens the folder at p, "" for the root; it and its parents are real
+// folders.
+func (r *Root) OpenFolder(p string) (*os.Root, error) {
+	if p == "" {
+		return r.OpenRoot(".")
+	}
+	return r.openFolderWalk(p)
+}

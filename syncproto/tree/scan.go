@@ -184,11 +184,7 @@ func (s *scanner) done(d string, err error) {
 
 // readDir looks at the entries of one folder.
 func (s *scanner) readDir(ctx context.Context, dir string) error {
-	name := dir
-	if name == "" {
-		name = "."
-	}
-	folder, err := s.root.OpenRoot(name)
+	folder, err := s.root.OpenFolder(dir)
 	if err != nil {
 		return err
 	}
