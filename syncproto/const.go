@@ -97,6 +97,9 @@ const (
 	// OpenedNoModes means that the follower's file system keeps no permission
 	// bits: the modes that it reports say nothing.
 	OpenedNoModes = 2
+	// OpenedFoldCase means that the follower's file system takes names for one
+	// that differ only in case or in the normalization of Unicode.
+	OpenedFoldCase = 4
 )
 
 // Flags of a report message.

@@ -16,8 +16,9 @@ func decode(t Type, payload []byte) (Message, error) {
 	case TypeOpened:
 		o := &Opened{}
 		d.fixed("tree", o.Tree[:])
-		flags := d.byteMax("flags", OpenedSame|OpenedNoModes)
+		flags := d.byteMax("flags", OpenedSame|OpenedNoModes|OpenedFoldCase)
 		o.Same, o.NoModes = flags&OpenedSame != 0, flags&OpenedNoModes != 0
+		o.FoldCase = flags&OpenedFoldCase != 0
 		m = o
 	case TypeReport:
 		m = d.report()

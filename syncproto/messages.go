@@ -22,6 +22,8 @@ type Opened struct {
 	Tree    [16]byte // identity of the follower's tree; a new one is a first meeting
 	Same    bool     // the tree has the digest of Open.Base
 	NoModes bool     // the modes in reports say nothing
+	// FoldCase: names that differ only in case or normalization are one.
+	FoldCase bool
 }
 
 // Item is a path and the entry that it has, absent included.
@@ -180,7 +182,8 @@ func (m *Open) appendTo(b []byte) []byte {
 }
 
 func (m *Opened) appendTo(b []byte) []byte {
-	return append(append(b, m.Tree[:]...), flag(m.Same, OpenedSame)|flag(m.NoModes, OpenedNoModes))
+	return append(append(b, m.Tree[:]...),
+		flag(m.Same, OpenedSame)|flag(m.NoModes, OpenedNoModes)|flag(m.FoldCase, OpenedFoldCase))
 }
 
 func (m *Report) appendTo(b []byte) []byte {

@@ -62,7 +62,7 @@ func TestConstants(t *testing.T) {
 		{int(TypeRequest), 6}, {int(TypeData), 7}, {int(TypeIgnore), 8}, {int(TypeNotice), 9}, {int(TypeStop), 10},
 		{int(TypeFlush), 11}, {int(TypeFlushed), 12}, {int(TypeChunks), 13}, {int(TypeChunkList), 14},
 		{ChunkMin, 64 << 10}, {ChunkMax, 512 << 10},
-		{FlagZstd, 1}, {OpenedSame, 1}, {OpenedNoModes, 2}, {ReportFull, 1}, {ReportMore, 2},
+		{FlagZstd, 1}, {OpenedSame, 1}, {OpenedNoModes, 2}, {OpenedFoldCase, 4}, {ReportFull, 1}, {ReportMore, 2},
 		{int(EntryAbsent), 0}, {int(EntryFile), 1}, {int(EntryDir), 2}, {int(EntrySymlink), 3},
 		{int(OpPut), 1}, {int(OpDelete), 2}, {int(OpMkdir), 3}, {int(OpSymlink), 4}, {int(OpChmod), 5},
 		{ChangeInline, 1}, {ChangeKeep, 2},

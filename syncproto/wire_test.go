@@ -39,7 +39,7 @@ func samples() []Message {
 	link := Entry{Type: EntrySymlink, Target: "../x\xff"}
 	return []Message{
 		&Open{Root: "/src", Base: Digest{9}, Ignore: "node_modules\n*.log"},
-		&Opened{Tree: [16]byte{7}, Same: true, NoModes: true},
+		&Opened{Tree: [16]byte{7}, Same: true, NoModes: true, FoldCase: true},
 		&Report{Full: true, More: true, Items: []Item{{"a/b\n", file}, {"d", dir}, {"l", link}, {"gone", Entry{}}}},
 		&Batch{ID: 3, Generation: 4, Changes: []Change{
 			{Op: OpPut, Keep: true, Path: "f", Entry: file, Expect: link, Inline: true, Content: []byte("hello")},

@@ -161,5 +161,5 @@ func (rc *reconciler) heldTexts() []string {
 			list = append(list, fmt.Sprintf("%s: %s: %s", p, where(h.side), h.text))
 		}
 	}
-	return list
+	return append(list, rc.names.texts()...)
 }

@@ -69,7 +69,8 @@ func (s *following) run(ctx context.Context, open *syncproto.Open) error {
 		return refuse(s.l, syncproto.StopRoot, err)
 	}
 	same := open.Base != syncproto.Digest{} && s.r.index.Tree().Digest() == open.Base
-	opened := &syncproto.Opened{Tree: s.r.id.ID, Same: same, NoModes: !s.r.now.Load().modes}
+	opened := &syncproto.Opened{Tree: s.r.id.ID, Same: same, NoModes: !s.r.now.Load().modes,
+		FoldCase: s.r.now.Load().root.Names().Folds()}
 
 	g, ctx := errgroup.WithContext(ctx)
 	stop := context.AfterFunc(ctx, func() { s.hangUp(context.Cause(ctx)) })

@@ -18,7 +18,6 @@ import (
 const (
 	pollRoot     = time.Second      // looks whether a root that is gone is back
 	saveInterval = 30 * time.Second // saves of a changed index
-	busyRetry    = 50 * time.Millisecond
 )
 
 // observer follows what happens in a root and keeps the index up to date. All
@@ -31,11 +30,11 @@ type observer struct {
 	stopped func(reason string)             // the root is gone; "" when it is back
 	// state
 	tasks chan task
-	busy  map[string]bool // paths to look at once more
-	dirty bool            // the index changed since it was saved
-	found int             // changed entries so far
-	pace  pace            // of scans that no event asks for
-	lossy time.Time       // the next scan where events get lost; zero for none
+	busy  writers   // files to look at once more
+	dirty bool      // the index changed since it was saved
+	found int       // changed entries so far
+	pace  pace      // of scans that no event asks for
+	lossy time.Time // the next scan where events get lost; zero for none
 }
 
 // task is something to do in the goroutine of run.
@@ -45,7 +44,7 @@ type task struct {
 }
 
 func newObserver(r *replica) *observer {
-	return &observer{r: r, tasks: make(chan task), busy: map[string]bool{}}
+	return &observer{r: r, tasks: make(chan task), busy: writers{}}
 }
 
 // run observes until ctx ends.
@@ -59,6 +58,7 @@ func (o *observer) run(ctx context.Context) error {
 			batches = w.Batches()
 		}
 		at, poll := o.nextPoll()
+		busyAt, busy := o.busy.next()
 		var err error
 		select {
 		case b, ok := <-batches:
@@ -72,7 +72,7 @@ func (o *observer) run(ctx context.Context) error {
 			t.done <- err
 		case <-after(time.Until(at), poll):
 			err = o.poll(ctx)
-		case <-after(busyRetry, len(o.busy) > 0):
+		case <-after(time.Until(busyAt), busy):
 			err = o.again(ctx)
 		case <-save.C:
 			if o.dirty {
@@ -154,19 +154,6 @@ func (o *observer) complete(ctx context.Context) error {
 	return nil
 }
 
-// again looks once more at files that were being written.
-func (o *observer) again(ctx context.Context) error {
-	if len(o.busy) == 0 {
-		return nil
-	}
-	paths := make([]string, 0, len(o.busy))
-	for p := range o.busy {
-		paths = append(paths, p)
-	}
-	clear(o.busy)
-	return o.batch(ctx, watch.Batch{Paths: paths})
-}
-
 func (o *observer) rescan(ctx context.Context) error { return o.batch(ctx, watch.Batch{Rescan: true}) }
 
 // batch brings the index up to date with a batch of events.
@@ -229,9 +216,7 @@ func (o *observer) look(ctx context.Context, b watch.Batch) ([]string, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			changed = append(changed, found...)
-			if busy {
-				o.busy[p] = true
-			}
+			o.busy.met(p, busy, time.Now())
 			if o.r.index.Get(p).Type != syncproto.EntryDir && o.r.index.HasBelow(p) {
 				// It was a folder when what is below it was looked at. What p
 				// itself was does not tell: a scan, or a change that was refused,
@@ -246,10 +231,13 @@ func (o *observer) look(ctx context.Context, b watch.Batch) ([]string, error) {
 		for _, p := range o.r.index.Below(gone) {
 			found, busy, _ := o.r.look(ctx, p)
 			changed = append(changed, found...)
-			if busy {
-				o.busy[p] = true
-			}
+			o.busy.met(p, busy, time.Now())
 		}
+	}
+	for _, p := range o.r.index.OtherLinks(o.r.now.Load().root, changed) {
+		found, busy, _ := o.r.look(ctx, p)
+		changed = append(changed, found...)
+		o.busy.met(p, busy, time.Now())
 	}
 	return changed, err
 }

@@ -25,6 +25,7 @@ type reconciler struct {
 	generation uint64
 	flushes    uint64 // flush messages sent
 	noModes    bool   // the pod's file system keeps no permission bits
+	names      names
 }
 
 // stops are the reasons for which no merge may run.
@@ -40,7 +41,8 @@ type stops struct {
 func newReconciler(s *leading) *reconciler {
 	return &reconciler{
 		s: s, remote: tree.Tree{}, dirty: map[string]bool{}, flight: newFlight(),
-		held: map[string]hold{}, stops: stops{awaitFull: true},
+		names: names{refused: map[string]refusal{}},
+		held:  map[string]hold{}, stops: stops{awaitFull: true},
 	}
 }
 
@@ -98,6 +100,8 @@ func (rc *reconciler) touchDiffering() {
 func (rc *reconciler) opened(m *syncproto.Opened) error {
 	base := rc.s.leader.base
 	rc.noModes = m.NoModes
+	rc.names.sides[merge.Laptop] = sideNames{rules: rc.s.r.now.Load().root.Names()}
+	rc.names.sides[merge.Pod] = sideNames{rules: tree.Names{FoldCase: m.FoldCase, FoldForm: m.FoldCase}}
 	if m.Same {
 		rc.remote = filtered(base.Tree(), rc.s.r.rules.Load())
 	}
@@ -166,6 +170,7 @@ func (rc *reconciler) merge() error {
 			Paths: paths, First: !base.Met(), Now: now,
 			NoLaptopModes: !tree.TracksModes, NoPodModes: rc.noModes,
 		})
+		rc.keepNames(&plan, paths)
 		if !rc.admit(&plan, now) {
 			return nil
 		}

@@ -85,6 +85,7 @@ func (r *replica) open(ru *rules) (err error) {
 		}
 	}
 	r.rules.Store(ru)
+	root.ProbeNames()
 	o := &opened{root: root, modes: tree.TracksModes}
 	if r.probe && o.modes {
 		if keeps, err := stage.KeepsModes(root.Root); err == nil {

@@ -112,6 +112,10 @@ func (s *Stage) folder(a string, create bool) error {
 // path already is what the change would make of it. The caller holds the lock
 // of the path.
 func (s *Stage) check(t target) (done bool, err error) {
+	if s.cfg.Root.Aliased(t.dir, t.name) {
+		s.cfg.Index.Set(t.Path, tree.Record{})
+		return false, fmt.Errorf("another name that is the same here is in the way: %w", errChanged)
+	}
 	was := s.cfg.Index.Get(t.Path)
 	now, present, err := s.cfg.Index.Read(t.dir, t.name, t.Path)
 	if errors.Is(err, tree.ErrBusy) {

@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -14,7 +15,13 @@ type Root struct {
 	// dir is the folder itself, for system calls that os.Root has no name for.
 	dir *os.File
 	raw syscall.RawConn
+	// names are the rules for names, as far as they were probed.
+	names Names
 }
+
+// ErrMounted means that a path leads into another file system, which is not
+// synced: should that be unmounted, everything would seem deleted.
+var ErrMounted = errors.New("another file system is mounted here, which is not synced")
 
 // OpenRoot opens the folder dir.
 func OpenRoot(dir string) (*Root, error) {
@@ -34,6 +41,20 @@ func OpenRoot(dir string) (*Root, error) {
 		return nil, err
 	}
 	return &Root{Root: root, dir: f, raw: raw}, nil
+}
+
+// LstatReal is Lstat for a path whose parents are real folders, with names
+// written as in p; below anything else there is nothing. What another file
+// system holds that is mounted in the root is ErrMounted.
+func (r *Root) LstatReal(p string) (fs.FileInfo, error) {
+	if p == "" {
+		p = "."
+	}
+	info, err := r.lstatReal(p)
+	if err == nil && p != "." && r.aliased(p) {
+		return nil, &fs.PathError{Op: "lstat", Path: p, Err: fs.ErrNotExist}
+	}
+	return info, err
 }
 
 // Close releases the folder. What is in progress ends in good order.

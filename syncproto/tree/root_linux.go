@@ -9,12 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// LstatReal is Lstat for a path whose parents are real folders; below anything
-// else there is nothing.
-func (r *Root) LstatReal(p string) (fs.FileInfo, error) {
-	if p == "" {
-		p = "."
-	}
+// lstatReal is LstatReal for names that the file system does not fold.
+func (r *Root) lstatReal(p string) (fs.FileInfo, error) {
 	f, err := r.openBeneath(p, unix.O_PATH)
 	if errors.Is(err, errors.ErrUnsupported) {
 		return r.lstatWalk(p)
@@ -66,7 +62,7 @@ func (r *Root) openBeneath(p string, flags uint64) (*os.File, error) {
 	if cerr := r.raw.Control(func(dir uintptr) {
 		fd, err = unix.Openat2(int(dir), p, &unix.OpenHow{
 			Flags:   flags | unix.O_NOFOLLOW | unix.O_CLOEXEC,
-			Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS,
+			Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV,
 		})
 	}); cerr != nil {
 		return nil, cerr
@@ -77,9 +73,27 @@ func (r *Root) openBeneath(p string, flags uint64) (*os.File, error) {
 	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.ENOTDIR):
 		// It or a parent is a symlink, or a parent is no folder.
 		return nil, &fs.PathError{Op: "openat2", Path: p, Err: fs.ErrNotExist}
+	case errors.Is(err, unix.EXDEV):
+		return nil, &fs.PathError{Op: "openat2", Path: p, Err: ErrMounted}
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EACCES):
 		return nil, &fs.PathError{Op: "openat2", Path: p, Err: err}
 	default:
 		return nil, errors.ErrUnsupported
 	}
+}
+
+// isMounted reports whether a folder is where another file system, or a part of
+// the same, is mounted.
+func (r *Root) isMounted(folder *os.File) bool {
+	raw, err := folder.SyscallConn()
+	if err != nil {
+		return false
+	}
+	mounted := false
+	_ = raw.Control(func(fd uintptr) {
+		var st unix.Statx_t
+		err := unix.Statx(int(fd), "", unix.AT_EMPTY_PATH, unix.STATX_TYPE, &st)
+		mounted = err == nil && st.Attributes&st.Attributes_mask&unix.STATX_ATTR_MOUNT_ROOT != 0
+	})
+	return mounted
 }

@@ -7,13 +7,17 @@ import (
 	"os"
 )
 
-// LstatReal is Lstat for a path whose parents are real folders; below anything
-// else there is nothing.
-func (r *Root) LstatReal(p string) (fs.FileInfo, error) {
-	if p == "" {
-		p = "."
+// lstatReal is LstatReal for names that the file system does not fold.
+func (r *Root) lstatReal(p string) (fs.FileInfo, error) { return r.lstatWalk(p) }
+
+// isMounted reports whether a folder is on another device than the root.
+func (r *Root) isMounted(folder *os.File) bool {
+	top, err := r.dir.Stat()
+	if err != nil {
+		return false
 	}
-	return r.lstatWalk(p)
+	info, err := folder.Stat()
+	return err == nil && device(info) != device(top)
 }
 
 // openReal opens the file at p, whose parents are real folders, for reading.

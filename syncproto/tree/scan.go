@@ -189,7 +189,7 @@ func (s *scanner) readDir(ctx context.Context, dir string) error {
 		return err
 	}
 	defer folder.Close()
-	list, err := readNames(folder)
+	list, err := readNames(folder, func(f *os.File) bool { return dir != "" && s.root.isMounted(f) })
 	if err != nil {
 		return err
 	}
@@ -228,12 +228,16 @@ func (s *scanner) readDir(ctx context.Context, dir string) error {
 	return g.Wait()
 }
 
-func readNames(folder *os.Root) ([]fs.DirEntry, error) {
+// readNames reads a folder unless something is mounted there.
+func readNames(folder *os.Root, isMounted func(*os.File) bool) ([]fs.DirEntry, error) {
 	f, err := folder.Open(".")
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	if isMounted(f) {
+		return nil, ErrMounted
+	}
 	return f.ReadDir(-1)
 }
 

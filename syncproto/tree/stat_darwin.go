@@ -20,3 +20,19 @@ func statIdentity(info fs.FileInfo) (ctime int64, inode uint64) {
 }
 
 func permissions(info fs.FileInfo) uint32 { return uint32(info.Mode().Perm()) }
+
+// device returns the number of the device that holds what info describes.
+func device(info fs.FileInfo) uint64 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return uint64(st.Dev)
+	}
+	return 0
+}
+
+// links returns how many names a file has.
+func links(info fs.FileInfo) uint64 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return uint64(st.Nlink)
+	}
+	return 1
+}
