@@ -77,7 +77,7 @@ func (s *following) run(ctx context.Context, open *syncproto.Open) error {
 	defer stop()
 	g.Go(func() error { return s.l.read(ctx, s.receive) })
 	g.Go(func() error { return s.o.run(ctx) })
-	g.Go(func() error { return (&supplier{r: s.r, l: s.l}).run(ctx) })
+	supply(ctx, g, s.r, s.l, nil)
 	g.Go(func() error {
 		if err := s.l.conn.Write(opened); err != nil {
 			return err

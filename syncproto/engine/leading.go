@@ -99,7 +99,7 @@ func (s *leading) run(ctx context.Context, remoteRoot string) error {
 		s.post(func(rc *reconciler) error { rc.scanned = true; rc.touchDiffering(); return nil })
 		return s.o.run(ctx)
 	})
-	g.Go(func() error { return (&supplier{r: s.r, l: s.l, sent: s.leader.traffic.piece}).run(ctx) })
+	supply(ctx, g, s.r, s.l, s.leader.traffic.piece)
 	g.Go(func() error { return s.out.run(ctx) })
 	g.Go(func() error { return s.apply(ctx) })
 	g.Go(func() error {

@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
@@ -138,6 +140,29 @@ func (b *outbox) cut() (*parcel, bool) {
 	p.batch = syncproto.Batch{ID: b.next, Generation: generation, Changes: p.batch.Changes[:0]}
 	p.changes = list[:n:n]
 	return p, true
+}
+
+// fetchedLast moves the contents that the follower fetches piece by piece behind
+// those that travel with their batch: a batch waits for its slowest change, and
+// the others would wait behind it.
+func fetchedLast(changes []merge.Change) {
+	for i := 0; i < len(changes); {
+		end := i
+		for end < len(changes) && changes[end].Op == syncproto.OpPut {
+			end++
+		}
+		slices.SortStableFunc(changes[i:end], func(a, b merge.Change) int {
+			return cmp.Compare(fetched(&a), fetched(&b))
+		})
+		i = end + 1
+	}
+}
+
+func fetched(c *merge.Change) int {
+	if c.From == "" && !carriesContent(c) {
+		return 1
+	}
+	return 0
 }
 
 // batchOf returns how many of the changes at the beginning of list make a

@@ -267,6 +267,7 @@ func (rc *reconciler) start(plan *merge.Plan) {
 	rc.flight.add(merge.Laptop, plan.Laptop)
 	if len(plan.Pod) > 0 {
 		rc.generation++
+		fetchedLast(plan.Pod)
 		rc.s.out.push(plan.Pod, rc.generation)
 	}
 	if len(plan.Laptop) > 0 {

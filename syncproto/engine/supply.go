@@ -10,6 +10,7 @@ import (
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/chunk"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
+	"golang.org/x/sync/errgroup"
 )
 
 // supplier answers the requests of the other end from this side's root. It
@@ -26,6 +27,17 @@ type supplier struct {
 	cutter *chunk.Reader // nil until a list is missing
 }
 
+// suppliers is how many requests are answered at once: one reads and compresses
+// while another sends.
+const suppliers = 2
+
+// supply has a few suppliers answer until ctx ends; sent is as in supplier.
+func supply(ctx context.Context, g *errgroup.Group, r *replica, l *link, sent func(string, int)) {
+	for range suppliers {
+		g.Go(func() error { return (&supplier{r: r, l: l, sent: sent}).run(ctx) })
+	}
+}
+
 // chunksAtOnce is how many chunks are cut for one answer where the list is not
 // known, so that other requests do not wait long for it.
 const chunksAtOnce = 256
@@ -33,10 +45,14 @@ const chunksAtOnce = 256
 // run answers until ctx ends.
 func (s *supplier) run(ctx context.Context) error {
 	defer s.drop()
+	var frame syncproto.Frame
 	for {
 		select {
 		case w := <-s.l.requests:
-			if err := s.l.conn.Write(s.answer(w)); err != nil {
+			if err := s.l.conn.Encode(&frame, s.answer(w)); err != nil {
+				return err
+			}
+			if err := s.l.conn.WriteFrame(&frame); err != nil {
 				return err
 			}
 			if len(s.l.requests) == 0 {
