@@ -36,6 +36,19 @@ var errNoPod = errors.New("its pod is not there at the moment")
 
 // lookUp finds a dev environment by name in the cluster.
 func (f *Factory) lookUp(ctx context.Context, name string) (*active, error) {
+	env, err := f.holder(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if env.Clone == nil || env.Pod == nil {
+		return nil, fmt.Errorf("development container %s: %w", name, errNoPod)
+	}
+	return env, nil
+}
+
+// holder finds a dev environment by name, whether or not it has a pod: the
+// cluster knows who holds it.
+func (f *Factory) holder(ctx context.Context, name string) (*active, error) {
 	cluster, err := f.Cluster()
 	if err != nil {
 		return nil, err
@@ -47,9 +60,6 @@ func (f *Factory) lookUp(ctx context.Context, name string) (*active, error) {
 	env, err := workloads.Get(ctx, name)
 	if err != nil {
 		return nil, err
-	}
-	if env.Clone == nil || env.Pod == nil {
-		return nil, fmt.Errorf("development container %s: %w", name, errNoPod)
 	}
 	return &active{Environment: env, cluster: cluster, workloads: workloads}, nil
 }

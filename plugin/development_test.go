@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/devsession"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
 )
 
@@ -173,20 +174,20 @@ func TestDescribe(t *testing.T) {
 			t.Errorf("%+v is described as %q, want %q", c.runner, got, c.want)
 		}
 	}
-	root := config.RootStatus{Path: "/app", State: "synced", Files: 3, Bytes: 2048}
+	root := devsession.FolderStatus{Remote: "/app", State: "converged", Files: 3, Bytes: 2048}
 	busy := root
-	busy.State = "syncing"
+	busy.State, busy.PendingFiles, busy.PendingBytes, busy.LagSeconds, busy.SentBytesPerSecond = "syncing", 2, 1024, 1.5, 4096
 	stopped := root
-	stopped.State, stopped.Reason = "stopped", "disk full"
+	stopped.State, stopped.Reason, stopped.PendingFiles, stopped.LagSeconds = "stopped", "the disk is full", 7, 61
 	for _, c := range []struct {
-		root config.RootStatus
+		root devsession.FolderStatus
 		want string
 	}{
-		{root, "/app: synced, 3 files, 2.0 KiB"},
-		{busy, "/app: syncing, 3 files, 2.0 KiB"},
-		{stopped, "/app: stopped, 3 files, 2.0 KiB: disk full"},
+		{root, "/app: converged, 3 files, 2.0 KiB"},
+		{busy, "/app: syncing, 3 files, 2.0 KiB; 2 (1.0 KiB) pending for 1.5 s, 4.0 KiB/s up, 0 B/s down"},
+		{stopped, "/app: stopped, 3 files, 2.0 KiB: the disk is full; 7 pending for 1m1s"},
 	} {
-		if got := describeRoot(c.root); got != c.want {
+		if got := describeFolder(c.root); got != c.want {
 			t.Errorf("%+v is described as %q, want %q", c.root, got, c.want)
 		}
 	}

@@ -190,7 +190,12 @@ func hintPod(err error) string {
 
 func hintSession(err error) string {
 	var port *devsession.PortError
+	var here *notHereError
 	switch {
+	case errors.As(err, &here) && here.Holder != "":
+		return "run this command there, where `up` runs; `kubectl okteto status` works from everywhere"
+	case errors.As(err, &here):
+		return fmt.Sprintf("`kubectl okteto up %s` starts to sync", here.Dev)
 	case errors.As(err, &port) && port.Privileged:
 		return "use a local port of 1024 or above, or let the program bind it: sudo setcap cap_net_bind_service=+ep <path of kubectl-okteto>"
 	case errors.As(err, &port):

@@ -2,14 +2,12 @@ package plugin
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"strings"
-	"text/tabwriter"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/console"
@@ -23,17 +21,26 @@ type statusOptions struct {
 	watch   bool
 	output  string
 	name    string
+	board   console.Board
 }
+
+const statusLong = `Show the pod, the container and its restarts, who holds the development container,
+the state of sync and the forwards.
+
+Where 'up' runs on this machine it tells about sync: what is pending and for how
+long, how much is moved, conflicts, and what is held or stopped. Elsewhere the pod
+tells what it knows.`
 
 func newStatusCmd(f *Factory) *cobra.Command {
 	o := &statusOptions{factory: f}
 	cmd := &cobra.Command{
 		Use:   "status [NAME]",
 		Short: "Show sync, holder, forwards and pod of a development container",
+		Long:  statusLong,
 		RunE:  func(cmd *cobra.Command, args []string) error { return runCommand(cmd, args, o) },
 	}
 	cmd.Flags().StringVarP(&o.file, "file", "f", "", "manifest; found in this folder when not given")
-	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "print again whenever something changes")
+	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "show again whenever something changes")
 	cmd.Flags().StringVarP(&o.output, "output", "o", "", "output format: json")
 	return cmd
 }
@@ -50,11 +57,21 @@ func (o *statusOptions) Complete(cmd *cobra.Command, args []string) (err error) 
 // Validate checks the output format.
 func (o *statusOptions) Validate() error { return validateOutput(o.output) }
 
-// Run asks the cluster and the agent. Watching goes on in the next pod when one
-// is replaced, and ends with the environment.
+// Run asks the cluster, the agent and the `up` of this machine. Watching goes on
+// in the next pod when one is replaced, and ends with the environment.
 func (o *statusOptions) Run(cmd *cobra.Command) error {
 	const pause = 500 * time.Millisecond
 	ctx := cmd.Context()
+	o.board.W = o.factory.Streams.Out
+	if file, ok := o.factory.Streams.Out.(*os.File); ok && o.output == "" && o.watch && term.IsTerminal(int(file.Fd())) {
+		o.board.Width = func() int {
+			width, _, err := term.GetSize(int(file.Fd()))
+			if err != nil {
+				return 0
+			}
+			return width
+		}
+	}
 	for {
 		err := o.follow(ctx)
 		replaced := errors.Is(err, sshclient.ErrConnectionLost) || errors.Is(err, errNoPod)
@@ -69,8 +86,8 @@ func (o *statusOptions) Run(cmd *cobra.Command) error {
 	}
 }
 
-// follow prints what one pod's agent says: once, or, watching, at each change
-// until the connection ends.
+// follow shows what one pod's agent and the session here say: once, or,
+// watching, at each change until the connection ends.
 func (o *statusOptions) follow(ctx context.Context) error {
 	env, err := o.factory.findActive(ctx, o.file, o.name)
 	if err != nil {
@@ -83,90 +100,104 @@ func (o *statusOptions) follow(ctx context.Context) error {
 	defer func() { _ = client.Close() }()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var printed error
-	first := true
-	err = devsession.FollowStatus(ctx, client, func(st config.Status) {
-		if !first {
-			// Who holds it may have changed too.
-			if now, err := o.factory.lookUp(ctx, env.Dev); err == nil {
-				env = now
+	agent := make(chan config.Status)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- devsession.FollowStatus(ctx, client, func(st config.Status) {
+			select {
+			case agent <- st:
+			case <-ctx.Done():
+			}
+		})
+	}()
+	here := &sessionWatch{control: devsession.Control{Socket: o.factory.controlSocket(env.cluster, env.Dev)}}
+	r := newReport(env)
+	for {
+		select {
+		case st := <-agent:
+			if !r.asked.IsZero() && !sameUsers(r.Agent, st) {
+				// Who holds it may have changed too.
+				if now, err := o.factory.lookUp(ctx, env.Dev); err == nil {
+					r.take(now)
+				}
+			}
+			r.Agent, r.asked = st, o.factory.Now()
+			if o.watch {
+				here.start(ctx)
+			} else {
+				r.session = here.once(ctx)
+			}
+		case s := <-here.news:
+			r.session = s
+		case err := <-ended:
+			return err
+		}
+		if r.asked.IsZero() {
+			continue
+		}
+		if err := o.show(r); err != nil || !o.watch {
+			return err
+		}
+	}
+}
+
+// sameUsers tells whether nobody came, left or started anew between two
+// statuses of an agent.
+func sameUsers(a, b config.Status) bool {
+	return a.Clients == b.Clients && a.Sessions == b.Sessions && a.Runner == b.Runner
+}
+
+// sessionWatch follows the `up` of this machine, if there is one.
+type sessionWatch struct {
+	control devsession.Control
+	// news has the session's status at each change, and nil when it has ended.
+	news chan *devsession.SyncStatus
+	// over is closed when the last watch has ended; nil before the first.
+	over chan struct{}
+}
+
+// once returns the session's status; nil when there is no session, or none that
+// answers soon.
+func (w *sessionWatch) once(ctx context.Context) *devsession.SyncStatus {
+	const patience = 2 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	s, err := w.control.Status(ctx)
+	if err != nil {
+		return nil
+	}
+	return &s
+}
+
+// start begins to follow the session, unless that is under way.
+func (w *sessionWatch) start(ctx context.Context) {
+	if w.over != nil {
+		select {
+		case <-w.over:
+		default:
+			return
+		}
+	}
+	if w.news == nil {
+		w.news = make(chan *devsession.SyncStatus)
+	}
+	over := make(chan struct{})
+	w.over = over
+	go func() {
+		defer close(over)
+		had := false
+		tell := func(s *devsession.SyncStatus) error {
+			had = true
+			select {
+			case w.news <- s:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
 			}
 		}
-		first = false
-		if printed = o.print(env, st); printed != nil || !o.watch {
-			cancel()
+		_ = w.control.Watch(ctx, func(s devsession.SyncStatus) error { return tell(&s) })
+		if had {
+			_ = tell(nil)
 		}
-	})
-	if printed != nil {
-		return printed
-	}
-	return err
-}
-
-// report is what `status -o json` prints.
-type report struct {
-	Name      string        `json:"name"`
-	Workload  string        `json:"workload"`
-	Namespace string        `json:"namespace"`
-	Pod       string        `json:"pod"`
-	Holder    string        `json:"holder,omitempty"`
-	Since     time.Time     `json:"since,omitzero"`
-	Forwards  []string      `json:"forwards,omitempty"`
-	Agent     config.Status `json:"agent"`
-}
-
-func (o *statusOptions) print(env *active, st config.Status) error {
-	r := report{
-		Name: env.Dev, Workload: strings.ToLower(string(env.Kind)) + "/" + env.Name, Namespace: env.cluster.Namespace,
-		Pod: env.Pod.Name, Forwards: env.Forwards, Agent: st,
-	}
-	if !env.Expired {
-		r.Holder, r.Since = env.Holder, env.Since
-	}
-	out := o.factory.Streams.Out
-	if o.output == "json" {
-		return json.NewEncoder(out).Encode(r)
-	}
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	row := func(key, format string, args ...any) {
-		_, _ = fmt.Fprintf(table, "%s\t%s\n", key, fmt.Sprintf(format, args...))
-	}
-	row("Name", "%s (%s in namespace %s)", r.Name, r.Workload, r.Namespace)
-	row("Pod", "%s", r.Pod)
-	row("Container", "%s", describeRunner(st.Runner))
-	if r.Holder != "" {
-		row("Held by", "%s since %s", r.Holder, r.Since.Local().Format(time.DateTime))
-	} else {
-		row("Held by", "nobody")
-	}
-	for _, root := range st.Roots {
-		row("Sync", "%s", describeRoot(root))
-	}
-	for _, forward := range r.Forwards {
-		row("Forward", "%s", forward)
-	}
-	return table.Flush()
-}
-
-func describeRunner(r config.RunnerStatus) string {
-	switch {
-	case !r.Running && r.Starts == 0:
-		return "not started yet"
-	case !r.Running:
-		return "ended, waiting for its restart"
-	case r.Starts == 2:
-		return fmt.Sprintf("running since %s, restarted once", r.Started.Local().Format(time.DateTime))
-	case r.Starts > 2:
-		return fmt.Sprintf("running since %s, restarted %d times", r.Started.Local().Format(time.DateTime), r.Starts-1)
-	default:
-		return "running since " + r.Started.Local().Format(time.DateTime)
-	}
-}
-
-func describeRoot(r config.RootStatus) string {
-	text := fmt.Sprintf("%s: %s, %d files, %s", r.Path, r.State, r.Files, console.Bytes(r.Bytes))
-	if r.Reason != "" {
-		text += ": " + r.Reason
-	}
-	return text
+	}()
 }

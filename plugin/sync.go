@@ -12,7 +12,7 @@ func newSyncCmd(f *Factory) *cobra.Command {
 		Short: "Ask about sync, and steer it",
 		RunE:  func(cmd *cobra.Command, args []string) error { return runCommand(cmd, args, o) },
 	}
-	cmd.AddCommand(newSyncExplainCmd(f))
+	cmd.AddCommand(newSyncListCmd(f), newSyncFlushCmd(f), newSyncConflictsCmd(f), newSyncTopCmd(f), newSyncExplainCmd(f))
 	return cmd
 }
 

@@ -125,3 +125,26 @@ func TestPath(t *testing.T) {
 		t.Errorf("%s, %s", one, two)
 	}
 }
+
+func TestBoardIsRedrawnInPlace(t *testing.T) {
+	var b bytes.Buffer
+	board := Board{W: &b, Width: func() int { return 6 }}
+	for _, text := range []string{"one\ntwo\n", "a long line\n", "end"} {
+		if err := board.Show(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := b.String(); got != "one\ntwo\n\x1b[2A\x1b[Ja lo…\n\x1b[1A\x1b[Jend\n" {
+		t.Errorf("on a terminal: %q", got)
+	}
+	b.Reset()
+	board = Board{W: &b}
+	for range 2 {
+		if err := board.Show("one\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := b.String(); got != "one\none\n" {
+		t.Errorf("elsewhere: %q", got)
+	}
+}

@@ -97,9 +97,14 @@ func Path(p string) string {
 	return strconv.Quote(p)
 }
 
-// Count prints a number with its noun: "1 file", "12 files".
+// Count prints a number with its noun: "1 file", "12 files", "2 copies".
 func Count(n int, noun string) string {
-	if n != 1 {
+	stem, y := strings.CutSuffix(noun, "y")
+	switch {
+	case n == 1:
+	case y:
+		noun = stem + "ies"
+	default:
 		noun += "s"
 	}
 	return strconv.Itoa(n) + " " + noun

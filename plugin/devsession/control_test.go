@@ -141,10 +141,11 @@ func TestTopNamesWhatIsChatty(t *testing.T) {
 		t.Fatalf("top %+v, %v", top, err)
 	}
 	got := top[0].Paths[0]
-	if got.Path != "cache/[1].log" || got.Folder || got.Changes != chattyChanges || got.Why != "chatty" || got.Ignore != `/cache/\[1\].log` {
+	if got.Path != "cache/[1].log" || got.Folder || got.Changes < chattyChanges || got.Why != "chatty" || got.Ignore != `/cache/\[1\].log` {
 		t.Errorf("the chattiest is %+v", got)
 	}
-	if total := top[0].Total; total.Changes != chattyChanges+2 || total.Files != 2 || time.Since(total.Last) > lab.Patience {
+	// A write may be seen by halves, so that there are more changes than writes.
+	if total := top[0].Total; total.Changes < chattyChanges+2 || total.Files != 2 || time.Since(total.Last) > lab.Patience {
 		t.Errorf("the total is %+v", total)
 	}
 }

@@ -3,6 +3,7 @@ package merge
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"strings"
 	"time"
 
@@ -40,4 +41,20 @@ func copyName(p string, side Side, now time.Time, taken func(string) bool) strin
 func IsCopy(p string) bool {
 	base := path.Base(p)
 	return strings.Contains(base, ".conflict-laptop-") || strings.Contains(base, ".conflict-pod-")
+}
+
+// copyMark is what copyName puts between name and extension.
+const copyMark = `\.conflict-(laptop|pod)-[0-9]{8}-[0-9]{6}(-[0-9]+)?`
+
+// Original returns the path that the conflict copy p was made of and the name of
+// the side whose version it is; "" for both when p is not named as a conflict
+// copy is. A name that was cut to its greatest length stays cut.
+func Original(p string) (original, side string) {
+	dir, base := path.Split(p)
+	found := regexp.MustCompile(copyMark).FindAllStringSubmatchIndex(base, -1)
+	if len(found) == 0 {
+		return "", ""
+	}
+	at := found[len(found)-1]
+	return dir + base[:at[0]] + base[at[1]:], base[at[2]:at[3]]
 }
