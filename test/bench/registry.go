@@ -68,7 +68,7 @@ func ours() []key {
 func peers() []key {
 	var all []key
 	for _, tree := range []tree{t1, t2} {
-		for _, peer := range []string{"tar", "kubectl_cp", "rsync", "syncthing"} {
+		for _, peer := range []string{"tar", "kubectl_cp", "rsync", "syncthing", "mutagen"} {
 			all = append(all, key{name: peer + "_" + string(tree) + "_s", unit: "s", of: initialKey(tree), peer: peer})
 		}
 		all = append(all, key{name: "rsync_resume_" + string(tree) + "_s", unit: "s", of: resumeKey(tree), peer: "rsync"})
@@ -82,6 +82,8 @@ func peers() []key {
 		key{name: "rsync_rename_dir_bytes", unit: "B", of: "rename_dir_bytes", peer: "rsync"},
 		key{name: "syncthing_edit_p50_ms", unit: "ms", of: "edit_p50_ms", peer: "syncthing"},
 		key{name: "syncthing_edit_p95_ms", unit: "ms", of: "edit_p95_ms", peer: "syncthing"},
+		key{name: "mutagen_edit_p50_ms", unit: "ms", of: "edit_p50_ms", peer: "mutagen"},
+		key{name: "mutagen_edit_p95_ms", unit: "ms", of: "edit_p95_ms", peer: "mutagen"},
 	)
 }
 
@@ -121,6 +123,7 @@ func measurements() []measurement {
 		{`(rsync_)?rename_dir_.*`, (*bench).renameFolder},
 		{`(rsync_)?big_edit_.*`, (*bench).bigEdits},
 		{`syncthing_.*`, (*bench).syncthing},
+		{`mutagen_.*`, (*bench).mutagen},
 	}
 }
 

@@ -17,7 +17,6 @@ import (
 	"text/template"
 	"time"
 
-	"github.com/kubectl-okteto/kubectl-okteto/test/bench/probe"
 	"github.com/kubectl-okteto/kubectl-okteto/test/lab"
 )
 
@@ -31,13 +30,7 @@ func (b *bench) syncthing(ctx context.Context) (err error) {
 	if err := b.leave(ctx); err != nil {
 		return err
 	}
-	edits := b.wants("syncthing_edit_p50_ms") || b.wants("syncthing_edit_p95_ms")
-	var wanted []tree
-	for _, t := range []tree{t1, t2} {
-		if b.wants("syncthing_"+string(t)+"_s") || edits && t == t2 {
-			wanted = append(wanted, t)
-		}
-	}
+	wanted := b.wantedOf("syncthing")
 	ends, err := b.syncthings(ctx, wanted)
 	if err != nil {
 		return err
@@ -49,33 +42,12 @@ func (b *bench) syncthing(ctx context.Context) (err error) {
 			return err
 		}
 		b.report.add("syncthing_"+string(t)+"_s", took.Seconds(), "one run, from the pause's end")
+		if t == t2 {
+			if err := b.localEdits(ctx, "syncthing", ends[0].Folders[t], ends[1].Folders[t]); err != nil {
+				return err
+			}
+		}
 	}
-	if !edits {
-		return nil
-	}
-	return b.syncthingEdits(ctx, ends)
-}
-
-// syncthingEdits measures saves of cold files of the large tree.
-func (b *bench) syncthingEdits(ctx context.Context, ends []*device) error {
-	writer, err := b.near(ctx, ends[0].Folders[t2])
-	if err != nil {
-		return err
-	}
-	reader, err := b.near(ctx, ends[1].Folders[t2])
-	if err != nil {
-		return errors.Join(err, writer.Close())
-	}
-	const part = 5 // of our own edits: each takes long
-	p := b.saves(part)
-	p.seed = 7
-	took, err := p.measure(ctx, ends[0].Folders[t2], writer, reader)
-	if err := errors.Join(err, writer.Close(), reader.Close()); err != nil {
-		return err
-	}
-	all := slices.Concat(took[probe.Write], took[probe.Replace])
-	b.report.add("syncthing_edit_p50_ms", milliseconds(median(all)), fmt.Sprintf("%d saves", len(all)))
-	b.report.add("syncthing_edit_p95_ms", milliseconds(quantile(all, 0.95)), "")
 	return nil
 }
 
