@@ -102,8 +102,11 @@ func (d *decoder) fixed(field string, v []byte) {
 
 // count reads the length of a list whose items take at least size bytes each,
 // so that a short message cannot make the reader allocate a long list.
-func (d *decoder) count(field string, size int) int {
-	n := d.uvarint(field+" count", MaxItems)
+func (d *decoder) count(field string, size int) int { return d.countMax(field, size, MaxItems) }
+
+// countMax is count for a list of at most limit items.
+func (d *decoder) countMax(field string, size, limit int) int {
+	n := d.uvarint(field+" count", uint64(limit))
 	if n > uint64(len(d.buf)/size) {
 		d.fail("%s count %d exceeds the message", field, n)
 		return 0

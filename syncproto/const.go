@@ -47,6 +47,12 @@ const (
 	MaxPiece = 262144
 	// MaxChunks bounds the chunks of one chunk list message.
 	MaxChunks = 4096
+	// MaxTrashBatches bounds the batches of a trash list.
+	MaxTrashBatches = 1024
+	// MaxTrashPaths bounds the paths that a trash list names of a batch.
+	MaxTrashPaths = 3
+	// MaxFailures bounds the paths that an answer to an undo names.
+	MaxFailures = 256
 	// WindowBatches bounds the batches that wait for an ack.
 	WindowBatches = 16
 	// WindowRequests bounds the requests, for pieces and for chunks, that wait
@@ -81,6 +87,10 @@ const (
 	TypeFlushed   Type = 12
 	TypeChunks    Type = 13
 	TypeChunkList Type = 14
+	TypeTrash     Type = 15
+	TypeTrashList Type = 16
+	TypeUndo      Type = 17
+	TypeUndone    Type = 18
 )
 
 // Frame flags.
@@ -141,6 +151,29 @@ const (
 	// ChangeKeep means that what the change removes was agreed by nobody: it
 	// must be in the trash before it goes, or the change is refused.
 	ChangeKeep = 2
+	// ChangeFirst means that the change belongs to a first meeting.
+	ChangeFirst = 4
+)
+
+// UndoAbsent is a flag of an undo message: bring back only what has nothing in
+// its place now.
+const UndoAbsent = 1
+
+// Why says why something is in a trash; a batch may hold several reasons.
+type Why uint8
+
+// Reasons.
+const (
+	// WhyDeleted: the other side deleted it.
+	WhyDeleted Why = 1
+	// WhyOverwritten: the other side changed it.
+	WhyOverwritten Why = 2
+	// WhyFirst: it differed when both sides met first.
+	WhyFirst Why = 4
+	// WhyConflict: it was changed here too, and was agreed by nobody.
+	WhyConflict Why = 8
+	// WhyUndone: an undo replaced it.
+	WhyUndone Why = 16
 )
 
 // Code is the result of a change or of a request.

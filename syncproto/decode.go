@@ -43,6 +43,8 @@ func decode(t Type, payload []byte) (Message, error) {
 		m = &Flush{ID: d.uvarint("id", math.MaxUint64)}
 	case TypeFlushed:
 		m = &Flushed{ID: d.uvarint("id", math.MaxUint64)}
+	case TypeTrash, TypeTrashList, TypeUndo, TypeUndone:
+		m = d.trash(t)
 	case TypeChunks:
 		c := &Chunks{ID: d.uvarint("id", math.MaxUint64), Path: d.path("path")}
 		d.fixed("digest", c.Digest[:])
@@ -93,8 +95,8 @@ func (d *decoder) batch() *Batch {
 
 func (d *decoder) change() Change {
 	c := Change{Op: Op(d.byteMax("op", byte(OpChmod)))}
-	flags := d.byteMax("flags", ChangeInline|ChangeKeep)
-	c.Inline, c.Keep = flags&ChangeInline != 0, flags&ChangeKeep != 0
+	flags := d.byteMax("flags", ChangeInline|ChangeKeep|ChangeFirst)
+	c.Inline, c.Keep, c.First = flags&ChangeInline != 0, flags&ChangeKeep != 0, flags&ChangeFirst != 0
 	c.Path = d.path("path")
 	c.Entry = d.entry("entry")
 	c.Expect = d.entry("expect")

@@ -43,6 +43,7 @@ type Report struct {
 type Change struct {
 	Op      Op
 	Keep    bool   // what is replaced must reach the trash first
+	First   bool   // it belongs to a first meeting
 	Path    string // what to change
 	Entry   Entry  // what the path becomes; absent for OpDelete
 	Expect  Entry  // what the sender believes the receiver has
@@ -201,7 +202,7 @@ func (m *Batch) appendTo(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(len(m.Changes)))
 	for i := range m.Changes {
 		c := &m.Changes[i]
-		b = append(b, byte(c.Op), flag(c.Inline, ChangeInline)|flag(c.Keep, ChangeKeep))
+		b = append(b, byte(c.Op), flag(c.Inline, ChangeInline)|flag(c.Keep, ChangeKeep)|flag(c.First, ChangeFirst))
 		b = appendBytes(b, c.Path)
 		b = AppendEntry(b, c.Entry)
 		b = AppendEntry(b, c.Expect)

@@ -42,7 +42,7 @@ func samples() []Message {
 		&Opened{Tree: [16]byte{7}, Same: true, NoModes: true, FoldCase: true},
 		&Report{Full: true, More: true, Items: []Item{{"a/b\n", file}, {"d", dir}, {"l", link}, {"gone", Entry{}}}},
 		&Batch{ID: 3, Generation: 4, Changes: []Change{
-			{Op: OpPut, Keep: true, Path: "f", Entry: file, Expect: link, Inline: true, Content: []byte("hello")},
+			{Op: OpPut, Keep: true, First: true, Path: "f", Entry: file, Expect: link, Inline: true, Content: []byte("hello")},
 			{Op: OpPut, Path: "g", Entry: file, From: "f"},
 			{Op: OpDelete, Path: "d", Expect: dir},
 			{Op: OpMkdir, Path: "e", Entry: dir},
@@ -59,6 +59,13 @@ func samples() []Message {
 		&Flushed{ID: 11},
 		&Chunks{ID: 8, Path: "f", Digest: Digest{4}, Offset: 1 << 40},
 		&ChunkList{ID: 8, Code: CodeOK, Chunks: []Chunk{{Length: ChunkMin, Digest: Digest{5}}, {Length: 1, Digest: Digest{6}}}},
+		&Trash{ID: 12},
+		&TrashList{ID: 12, Now: 1_700_000_000_000_000_000, Batches: []TrashBatch{
+			{Name: "20231114-221320.000", Time: -5, Entries: 4, Bytes: 1 << 33, Why: WhyDeleted | WhyUndone, Paths: []string{"a/b", "c\n"}},
+			{Name: "older", Why: WhyFirst, Paths: []string{}},
+		}},
+		&Undo{ID: 13, Absent: true, Batch: "20231114-221320.000"},
+		&Undone{ID: 13, Restored: 3, Failed: 1, Failures: []Failure{{"a/b", "permission denied"}}, Text: "no such batch"},
 	}
 }
 
@@ -152,7 +159,8 @@ func TestVectors(t *testing.T) {
 			t.Errorf("%s: error %v, want %q", path, err, v.expect)
 		}
 	}
-	for typ := TypeOpen; typ <= TypeChunkList; typ++ {
+	for _, m := range samples() {
+		typ := m.Type()
 		kind := fmt.Sprint(int(typ))
 		if good[kind] == 0 || bad[kind] == 0 {
 			t.Errorf("type %s has %d good and %d bad vectors", kind, good[kind], bad[kind])

@@ -9,13 +9,20 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// batchName names a folder of the trash; names sort by time.
-func batchName(now time.Time) string { return now.UTC().Format("20060102T150405.000000000") }
-
 // apply applies changes in their order, those that do not depend on each other
 // at once, and returns a result for each. source yields the content of a put
 // that brings none.
 func (r *replica) apply(ctx context.Context, changes []syncproto.Change, source func(*syncproto.Change) stage.Source) []syncproto.Result {
+	r.applying.Lock()
+	defer r.applying.Unlock()
+	name := r.trash.Begin(time.Now())
+	defer r.trash.End(name)
+	return r.applyIn(ctx, name, changes, source)
+}
+
+// applyIn is apply with the name of the batch of the trash to which removals
+// belong. The caller holds applying.
+func (r *replica) applyIn(ctx context.Context, name string, changes []syncproto.Change, source func(*syncproto.Change) stage.Source) []syncproto.Result {
 	results := make([]syncproto.Result, len(changes))
 	o := r.now.Load()
 	if o == nil {
@@ -24,7 +31,7 @@ func (r *replica) apply(ctx context.Context, changes []syncproto.Change, source 
 		}
 		return results
 	}
-	batch := o.stage.Begin(batchName(time.Now()))
+	batch := o.stage.Begin(name)
 	defer batch.End()
 	one := func(i int) {
 		c := &changes[i]

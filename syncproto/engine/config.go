@@ -18,12 +18,23 @@ import (
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/ignore"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/merge"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/stage"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
 )
 
 // Owner is who owns what the engine creates in a root.
 type Owner = stage.Owner
+
+// Mode says which side may change the other; SPEC.md, "Mirrors".
+type Mode = merge.Mode
+
+// Modes of a sync.
+const (
+	TwoWay = merge.TwoWay // changes travel both ways
+	Push   = merge.Push   // the pod becomes what the laptop is
+	Pull   = merge.Pull   // the laptop becomes what the pod is
+)
 
 // Config of one end.
 type Config struct {
@@ -40,6 +51,9 @@ type Config struct {
 	// or takes ignore.Defaults where there is none, and follows its changes. A
 	// follower uses what its leader sends.
 	Ignore *ignore.Matcher
+	// Mode says which side may change the other; TwoWay by default. Only the
+	// leader's counts.
+	Mode Mode
 	// Owner is given to what is created; nil leaves it to the system.
 	Owner *Owner
 	// Build names this program to the other end, for error messages; empty
@@ -58,6 +72,8 @@ func (c Config) Verify() error {
 		return errors.New("no root to sync")
 	case c.StateDir == "":
 		return errors.New("no state folder for sync")
+	case c.Mode < TwoWay || c.Mode > Pull:
+		return fmt.Errorf("sync has no mode %d", c.Mode)
 	}
 	if rel, err := filepath.Rel(c.Root, c.StateDir); err == nil && filepath.IsLocal(rel) {
 		return fmt.Errorf("state folder %q lies inside the root %q", c.StateDir, c.Root)

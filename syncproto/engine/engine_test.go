@@ -23,6 +23,7 @@ type pair struct {
 	leaderState   string
 	followerState string
 	exclude       []string
+	mode          Mode
 	leader        *Leader
 	follower      *Follower
 
@@ -50,7 +51,7 @@ func newPair(t *testing.T) *pair {
 func (p *pair) boot() {
 	p.t.Helper()
 	var err error
-	p.leader, err = NewLeader(Config{Root: p.laptop, StateDir: p.leaderState, Exclude: p.exclude, OnEvent: p.record})
+	p.leader, err = NewLeader(Config{Root: p.laptop, StateDir: p.leaderState, Exclude: p.exclude, Mode: p.mode, OnEvent: p.record})
 	if err != nil {
 		p.t.Fatal(err)
 	}

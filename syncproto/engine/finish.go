@@ -8,6 +8,7 @@ import (
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/merge"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
 )
 
 // Waits before a change that failed is tried again; they double each time.
@@ -59,6 +60,10 @@ func (rc *reconciler) finish(side merge.Side, c merge.Change, res syncproto.Resu
 		case !rc.dirty[c.Path] && rc.flight.paths[c.Path] == 0:
 			rc.flight.lag.drop(c.Path)
 		}
+		if dir := tree.Parent(c.Path); rc.left[dir] {
+			delete(rc.left, dir) // it may be empty by now
+			rc.dirty[dir] = true
+		}
 		rc.noteCopy(c.Path)
 		rc.landed(c.Path)
 		return nil
@@ -66,7 +71,13 @@ func (rc *reconciler) finish(side merge.Side, c merge.Change, res syncproto.Resu
 	switch res.Code {
 	case syncproto.CodeNotEmpty:
 		// The folder stays, for what sync does not see in it, and so it comes
-		// back on the side that deleted it.
+		// back on the side that deleted it. In a mirror it is left alone.
+		if mirror, ok := rc.s.r.cfg.Mode.Mirror(); ok && mirror == side {
+			if c.Entry.Exists() || rc.otherSide(side, c.Path).Exists() {
+				break // something else shall be there
+			}
+			rc.left[c.Path] = true
+		}
 		rc.dirty[c.Path] = true
 		return rc.s.leader.base.Agree([]syncproto.Item{{Path: c.Path}})
 	case syncproto.CodeChanged:
@@ -83,6 +94,14 @@ func (rc *reconciler) finish(side merge.Side, c merge.Change, res syncproto.Resu
 func (rc *reconciler) settled(p string) bool {
 	agreed := rc.s.base(p)
 	return rc.remote[p].Same(agreed) && rc.s.r.entry(p).Same(agreed)
+}
+
+// otherSide returns what the side across from side has at p.
+func (rc *reconciler) otherSide(side merge.Side, p string) syncproto.Entry {
+	if side == merge.Laptop {
+		return rc.remote[p]
+	}
+	return rc.s.r.entry(p)
 }
 
 // hold puts a path aside for a while.
@@ -144,9 +163,9 @@ func (rc *reconciler) diskStop() string {
 	for _, h := range rc.held {
 		switch h.code {
 		case syncproto.CodeDiskFull:
-			return fmt.Sprintf("the disk is full %s", where(h.side))
+			return fmt.Sprintf("the disk is full %s: sync goes on when there is room", where(h.side))
 		case syncproto.CodeReadOnly:
-			return fmt.Sprintf("the folder is read-only %s", where(h.side))
+			return fmt.Sprintf("the folder is read-only %s: sync goes on when it can be written", where(h.side))
 		}
 	}
 	return ""

@@ -110,7 +110,7 @@ func (s *following) hangUp(cause error) {
 // receive takes a message from the reader; it must not wait.
 func (s *following) receive(m syncproto.Message) error {
 	switch m.(type) {
-	case *syncproto.Batch, *syncproto.Ignore, *syncproto.Flush:
+	case *syncproto.Batch, *syncproto.Ignore, *syncproto.Flush, *syncproto.Trash, *syncproto.Undo:
 		select {
 		case s.work <- m:
 			return nil
@@ -135,6 +135,10 @@ func (s *following) apply(ctx context.Context) error {
 				err = s.ignore(ctx, m)
 			case *syncproto.Flush:
 				err = s.flush(ctx, m)
+			case *syncproto.Trash:
+				err = s.trash(m)
+			case *syncproto.Undo:
+				err = s.undo(ctx, m)
 			}
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -253,7 +257,11 @@ func (s *following) report(ctx context.Context) error {
 	}
 }
 
+// reportNews reports what was noted. When it returns, what others took to
+// report before it has been written too.
 func (s *following) reportNews() error {
+	s.sending.Lock()
+	defer s.sending.Unlock()
 	s.mu.Lock()
 	paths := make([]string, 0, len(s.news))
 	for p := range s.news {
@@ -275,13 +283,16 @@ func (s *following) reportNews() error {
 	return s.send(paths, false)
 }
 
-func (s *following) reportAll() error { return s.send(s.r.index.Tree().Paths(), true) }
-
-// send reports the entries of paths as they are when each message is written,
-// so that no report is overtaken by an older one or by an ack.
-func (s *following) send(paths []string, full bool) error {
+func (s *following) reportAll() error {
 	s.sending.Lock()
 	defer s.sending.Unlock()
+	return s.send(s.r.index.Tree().Paths(), true)
+}
+
+// send reports the entries of paths as they are when each message is written,
+// so that no report is overtaken by an older one or by an ack. The caller holds
+// sending.
+func (s *following) send(paths []string, full bool) error {
 	for first := true; first || len(paths) > 0; first = false {
 		n := s.reportable(paths)
 		part := paths[:n]

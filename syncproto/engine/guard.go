@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
@@ -15,6 +16,10 @@ const (
 	guardFloor   = 10   // a smaller number passes, however small the tree is
 	guardWindow  = 10 * time.Second
 )
+
+// guardHint says what may be done about a guard.
+const guardHint = ": put them back where they are missing, or let it pass with 'kubectl okteto sync resume'; " +
+	"'kubectl okteto sync undo' brings them back after that"
 
 // guard counts what was deleted on one side of late.
 type guard struct {
@@ -60,4 +65,66 @@ func (g *guard) admit(changes []merge.Change, size int, now time.Time, elsewhere
 	}
 	g.count = total
 	return ""
+}
+
+// admit applies the guards to a plan.
+func (rc *reconciler) admit(plan *merge.Plan, now time.Time) bool {
+	deletes := func(list []merge.Change) bool {
+		return slices.ContainsFunc(list, func(c merge.Change) bool { return c.Op == syncproto.OpDelete })
+	}
+	if !deletes(plan.Pod) && !deletes(plan.Laptop) {
+		rc.guardStop = ""
+		return true
+	}
+	if !rc.s.r.attached() {
+		rc.guardStop = "the folder " + rc.s.r.cfg.Root + " is gone"
+		return false
+	}
+	if rc.released {
+		rc.guardStop, rc.released = "", false
+		return true
+	}
+	before := rc.guards
+	size := rc.s.r.index.Size()
+	why := rc.guards[merge.Pod].admit(plan.Pod, len(rc.remote), now, rc.moved(plan.Pod, rc.s.r.index.FindContent))
+	if why != "" {
+		rc.guards, rc.guardStop = before, why+" in the pod"+guardHint
+		return false
+	}
+	why = rc.guards[merge.Laptop].admit(plan.Laptop, size, now, rc.moved(plan.Laptop, rc.findRemote))
+	if why != "" {
+		rc.guards, rc.guardStop = before, why+" on the laptop"+guardHint
+		return false
+	}
+	rc.guardStop = ""
+	return true
+}
+
+// moved returns a function that tells whether a content that changes delete
+// still exists on the side that deleted it.
+func (rc *reconciler) moved(changes []merge.Change, find func(map[syncproto.Digest]bool) map[syncproto.Digest]string) func(syncproto.Digest) bool {
+	want := map[syncproto.Digest]bool{}
+	deletes := 0
+	for i := range changes {
+		if changes[i].Op == syncproto.OpDelete {
+			want[changes[i].Expect.Digest] = true
+			deletes++
+		}
+	}
+	if deletes < guardFloor {
+		return func(syncproto.Digest) bool { return false }
+	}
+	found := find(want)
+	return func(d syncproto.Digest) bool { return found[d] != "" }
+}
+
+// findRemote is Index.FindContent for the follower's tree.
+func (rc *reconciler) findRemote(want map[syncproto.Digest]bool) map[syncproto.Digest]string {
+	found := map[syncproto.Digest]string{}
+	for p, e := range rc.remote {
+		if e.Type == syncproto.EntryFile && want[e.Digest] {
+			found[e.Digest] = p
+		}
+	}
+	return found
 }

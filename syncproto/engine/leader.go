@@ -32,12 +32,12 @@ type Leader struct {
 
 	turn chan struct{} // held by Run
 
-	mu       sync.Mutex
-	session  *leading
-	arrival  chan struct{} // closed when a session begins
-	status   Status
-	copies   map[string]bool // conflict copies that were made
-	released bool            // the next plan may delete what it wants
+	mu      sync.Mutex
+	session *leading
+	arrival chan struct{} // closed when a session begins
+	status  Status
+	copies  map[string]bool // conflict copies that exist
+	paused  bool
 }
 
 // NewLeader returns the laptop's end for cfg.Root. The root is not read before
@@ -51,14 +51,21 @@ func NewLeader(cfg Config) (*Leader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Leader{
+	l := &Leader{
 		r: r, base: base,
 		activity: newActivity(), traffic: newTraffic(),
 		turn:    make(chan struct{}, 1),
 		arrival: make(chan struct{}),
 		status:  Status{State: Waiting},
 		copies:  map[string]bool{},
-	}, nil
+	}
+	r.index.Each(func(p string, _ tree.Entry) bool {
+		if merge.IsCopy(p) {
+			l.copies[p] = true
+		}
+		return true
+	})
+	return l, nil
 }
 
 // Prepare opens the root and scans it for the Run that follows, which then needs
@@ -115,7 +122,8 @@ func cause(ctx context.Context, err error) error {
 // Flush waits until everything that was saved on the laptop before the call is
 // applied in the pod, events included that the system has not delivered yet.
 // Where there is no session it waits for one. The error wraps ErrStopped when
-// sync has stopped or a path cannot be applied.
+// sync has stopped or a path cannot be applied, and is ErrPaused while sync is
+// paused.
 func (l *Leader) Flush(ctx context.Context) error {
 	return l.during(ctx, (*leading).flush)
 }
@@ -131,8 +139,11 @@ func (l *Leader) Settle(ctx context.Context) error {
 func (l *Leader) during(ctx context.Context, f func(*leading, context.Context) error) error {
 	for {
 		l.mu.Lock()
-		s, next := l.session, l.arrival
+		s, next, paused := l.session, l.arrival, l.paused
 		l.mu.Unlock()
+		if paused {
+			return ErrPaused
+		}
 		if s != nil {
 			if err := f(s, ctx); !errors.Is(err, errSessionEnded) {
 				return err
@@ -143,17 +154,6 @@ func (l *Leader) during(ctx context.Context, f func(*leading, context.Context) e
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-	}
-}
-
-// Resume lets a batch pass that was stopped because it deletes too much.
-func (l *Leader) Resume() {
-	l.mu.Lock()
-	l.released = true
-	s := l.session
-	l.mu.Unlock()
-	if s != nil {
-		s.wake()
 	}
 }
 
@@ -224,18 +224,12 @@ func (l *Leader) attach(s *leading) {
 	}
 }
 
-// release takes the permission that Resume gave.
-func (l *Leader) release() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	was := l.released
-	l.released = false
-	return was
-}
-
 // setState publishes a state and tells about a change of it.
 func (l *Leader) setState(s State, reason string) {
 	l.mu.Lock()
+	if l.paused {
+		s = Paused
+	}
 	same := l.status.State == s && l.status.Reason == reason
 	l.status.State, l.status.Reason = s, reason
 	l.mu.Unlock()
@@ -247,6 +241,16 @@ func (l *Leader) setState(s State, reason string) {
 // conflict tells about a conflict.
 func (l *Leader) conflict(path, beside string) {
 	l.r.cfg.emit(Event{Kind: Conflict, Path: path, Detail: beside})
+}
+
+// setCopies makes paths the list of conflict copies.
+func (l *Leader) setCopies(paths []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.copies)
+	for _, p := range paths {
+		l.copies[p] = true
+	}
 }
 
 // noteCopy keeps the list of conflict copies up to date with p.

@@ -28,6 +28,7 @@ type leading struct {
 	done   chan struct{} // closed when the loop has ended
 	rec    *reconciler   // of the loop
 	late   event         // what the last batch on the laptop came to
+	asked  *questions    // about the pod's trash
 }
 
 // event is something that the loop must know.
@@ -40,6 +41,7 @@ func newLeading(leader *Leader, l *link) *leading {
 		events: make(chan event, 64),
 		local:  newQueue(),
 		done:   make(chan struct{}),
+		asked:  newQuestions(),
 	}
 	s.rec = newReconciler(s)
 	s.o.changed = func(paths []string) { s.post(func(rc *reconciler) error { rc.touch(paths...); return nil }) }
@@ -59,9 +61,6 @@ func (s *leading) post(e event) {
 	case <-s.done:
 	}
 }
-
-// wake makes the loop try again what it has stopped.
-func (s *leading) wake() { s.post(func(*reconciler) error { return nil }) }
 
 // run opens the session and syncs until ctx or the connection ends.
 func (s *leading) run(ctx context.Context, remoteRoot string) error {
@@ -155,6 +154,11 @@ func (s *leading) receive(m syncproto.Message) error {
 		s.post(func(rc *reconciler) error { rc.flushed(m.ID); return nil })
 	case *syncproto.Notice:
 		s.notice(m)
+	case *syncproto.TrashList:
+		return s.asked.answer(m.ID, m)
+	case *syncproto.Undone:
+		s.post(func(rc *reconciler) error { rc.restoring--; return nil })
+		return s.asked.answer(m.ID, m)
 	default:
 		return fmt.Errorf("%w: message type %d is not for a leader", ErrProtocol, m.Type())
 	}

@@ -75,6 +75,7 @@ func (o *observer) run(ctx context.Context) error {
 		case <-after(time.Until(busyAt), busy):
 			err = o.again(ctx)
 		case <-save.C:
+			o.r.trash.Expire(time.Now())
 			if o.dirty {
 				o.dirty = false
 				err = o.r.save()

@@ -2,8 +2,8 @@ package engine
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
@@ -20,12 +20,24 @@ type reconciler struct {
 	flight *flight         // changes on their way
 	held   map[string]hold // paths that must wait before they are tried again
 	stops
-	guards     [2]guard // by side
-	waiters    []*waiter
+	guards  [2]guard // by side
+	waiters []*waiter
+	counts
+	noModes bool // the pod's file system keeps no permission bits
+	names   names
+	mirrored
+}
+
+// counts are what the loop numbers.
+type counts struct {
 	generation uint64
 	flushes    uint64 // flush messages sent
-	noModes    bool   // the pod's file system keeps no permission bits
-	names      names
+}
+
+// mirrored is what only a mirror needs.
+type mirrored struct {
+	restoring int             // undos in the pod on their way
+	left      map[string]bool // folders that stay for what sync does not see in them
 }
 
 // stops are the reasons for which no merge may run.
@@ -36,6 +48,7 @@ type stops struct {
 	localStop string // the laptop's root is gone
 	podStop   string // the pod's root is gone
 	guardStop string // too much would be deleted
+	released  bool   // the plan that the guard stopped may pass
 }
 
 func newReconciler(s *leading) *reconciler {
@@ -43,6 +56,7 @@ func newReconciler(s *leading) *reconciler {
 		s: s, remote: tree.Tree{}, dirty: map[string]bool{}, flight: newFlight(),
 		names: names{refused: map[string]refusal{}},
 		held:  map[string]hold{}, stops: stops{awaitFull: true},
+		mirrored: mirrored{left: map[string]bool{}},
 	}
 }
 
@@ -51,6 +65,7 @@ func (rc *reconciler) touch(paths ...string) {
 	for _, p := range paths {
 		rc.dirty[p] = true
 		delete(rc.held, p)
+		delete(rc.left, p)
 		rc.noteCopy(p)
 	}
 	rc.flight.lag.add(time.Now(), paths...)
@@ -58,7 +73,7 @@ func (rc *reconciler) touch(paths ...string) {
 
 func (rc *reconciler) noteCopy(p string) {
 	if merge.IsCopy(p) {
-		rc.s.leader.noteCopy(p, rc.s.r.entry(p).Exists())
+		rc.s.leader.noteCopy(p, rc.s.r.entry(p).Exists() || rc.remote[p].Exists())
 	}
 }
 
@@ -80,15 +95,16 @@ func (rc *reconciler) touchDiffering() {
 		if !base[p].Same(e) {
 			rc.dirty[p] = true
 		}
+		if merge.IsCopy(p) {
+			copies = append(copies, p)
+		}
 	}
 	for p, e := range base {
 		if !rc.remote[p].Same(e) || !index.Get(p).Exists() {
 			rc.dirty[p] = true
 		}
 	}
-	for _, p := range copies {
-		rc.noteCopy(p)
-	}
+	rc.s.leader.setCopies(copies)
 	now := time.Now()
 	for p := range rc.dirty {
 		rc.flight.lag.add(now, p)
@@ -124,6 +140,9 @@ func (rc *reconciler) report(m *syncproto.Report) error {
 		rc.awaitFull, rc.receiving = true, true
 	}
 	ru := rc.s.r.rules.Load()
+	if err := rc.keepRestored(merge.Pod, m.Items); err != nil {
+		return err
+	}
 	for _, it := range m.Items {
 		if it.Entry.Exists() && !ru.visible(it.Path, it.Entry) {
 			continue
@@ -145,7 +164,7 @@ func (rc *reconciler) report(m *syncproto.Report) error {
 
 // reconcile merges what is dirty and sets the outcome in motion.
 func (rc *reconciler) reconcile() error {
-	if rc.scanned && !rc.awaitFull && rc.localStop == "" && rc.podStop == "" {
+	if rc.scanned && !rc.awaitFull && rc.localStop == "" && rc.podStop == "" && !rc.s.leader.isPaused() {
 		if err := rc.merge(); err != nil {
 			return err
 		}
@@ -169,6 +188,7 @@ func (rc *reconciler) merge() error {
 			Base: rc.s.base, Laptop: rc.s.r.entry, Pod: func(p string) tree.Entry { return rc.remote[p] },
 			Paths: paths, First: !base.Met(), Now: now,
 			NoLaptopModes: !tree.TracksModes, NoPodModes: rc.noModes,
+			Mode: rc.s.r.cfg.Mode, Own: base.Own(), Left: rc.left,
 		})
 		rc.keepNames(&plan, paths)
 		if !rc.admit(&plan, now) {
@@ -177,7 +197,7 @@ func (rc *reconciler) merge() error {
 		for _, p := range paths {
 			delete(rc.dirty, p)
 		}
-		if err := base.Agree(plan.Agreed); err != nil {
+		if err := errors.Join(base.Keep(plan.Own), base.Agree(plan.Agreed)); err != nil {
 			return err
 		}
 		rc.start(&plan)
@@ -192,68 +212,6 @@ func (rc *reconciler) merge() error {
 		return base.SetMet()
 	}
 	return nil
-}
-
-// admit applies the guards to a plan.
-func (rc *reconciler) admit(plan *merge.Plan, now time.Time) bool {
-	deletes := func(list []merge.Change) bool {
-		return slices.ContainsFunc(list, func(c merge.Change) bool { return c.Op == syncproto.OpDelete })
-	}
-	if !deletes(plan.Pod) && !deletes(plan.Laptop) {
-		rc.guardStop = ""
-		return true
-	}
-	if !rc.s.r.attached() {
-		rc.guardStop = "the folder " + rc.s.r.cfg.Root + " is gone"
-		return false
-	}
-	if rc.s.leader.release() {
-		rc.guardStop = ""
-		return true
-	}
-	before := rc.guards
-	size := rc.s.r.index.Size()
-	why := rc.guards[merge.Pod].admit(plan.Pod, len(rc.remote), now, rc.moved(plan.Pod, rc.s.r.index.FindContent))
-	if why != "" {
-		rc.guards, rc.guardStop = before, why+" in the pod"
-		return false
-	}
-	why = rc.guards[merge.Laptop].admit(plan.Laptop, size, now, rc.moved(plan.Laptop, rc.findRemote))
-	if why != "" {
-		rc.guards, rc.guardStop = before, why+" on the laptop"
-		return false
-	}
-	rc.guardStop = ""
-	return true
-}
-
-// moved returns a function that tells whether a content that changes delete
-// still exists on the side that deleted it.
-func (rc *reconciler) moved(changes []merge.Change, find func(map[syncproto.Digest]bool) map[syncproto.Digest]string) func(syncproto.Digest) bool {
-	want := map[syncproto.Digest]bool{}
-	deletes := 0
-	for i := range changes {
-		if changes[i].Op == syncproto.OpDelete {
-			want[changes[i].Expect.Digest] = true
-			deletes++
-		}
-	}
-	if deletes < guardFloor {
-		return func(syncproto.Digest) bool { return false }
-	}
-	found := find(want)
-	return func(d syncproto.Digest) bool { return found[d] != "" }
-}
-
-// findRemote is Index.FindContent for the follower's tree.
-func (rc *reconciler) findRemote(want map[syncproto.Digest]bool) map[syncproto.Digest]string {
-	found := map[syncproto.Digest]string{}
-	for p, e := range rc.remote {
-		if e.Type == syncproto.EntryFile && want[e.Digest] {
-			found[e.Digest] = p
-		}
-	}
-	return found
 }
 
 // start sets a plan in motion.

@@ -35,6 +35,8 @@ type replica struct {
 	// whoever watches.
 	needed int
 
+	applying sync.Mutex // held by who changes the root
+
 	mu sync.Mutex
 	id tree.Identity
 }
@@ -92,16 +94,20 @@ func (r *replica) open(ru *rules) (err error) {
 			o.modes = keeps
 		}
 	}
-	o.stage = stage.New(stage.Config{
-		Root: root, Index: r.index, Trash: r.trash, Owner: r.cfg.Owner, Modes: o.modes,
-		Deletable: func(p string, dir bool) bool { return r.rules.Load().deletable(p, dir) },
-	})
+	o.stage = r.newStage(root, o.modes)
 	o.watcher, err = r.watch()
 	if err != nil {
 		return err
 	}
 	r.now.Store(o)
 	return r.identify(root)
+}
+
+func (r *replica) newStage(root *tree.Root, modes bool) *stage.Stage {
+	return stage.New(stage.Config{
+		Root: root, Index: r.index, Trash: r.trash, Owner: r.cfg.Owner, Modes: modes,
+		Deletable: func(p string, dir bool) bool { return r.rules.Load().deletable(p, dir) },
+	})
 }
 
 // watch starts a watcher. Where that is not possible there is none, and the

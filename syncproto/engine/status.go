@@ -17,12 +17,15 @@ const (
 	Converged State = "converged"
 	// Stopped: sync goes on when the reason passes or somebody decides.
 	Stopped State = "stopped"
+	// Paused: somebody paused sync; it goes on when it is resumed.
+	Paused State = "paused"
 )
 
 // Status is a moment of one end.
 type Status struct {
 	State State
-	// Reason says why sync stopped; empty otherwise.
+	// Reason says why sync stopped, and would stop again if it is paused; empty
+	// otherwise.
 	Reason string
 	// Files and Bytes describe this side's tree: its regular files, and the sum
 	// of their sizes.

@@ -56,6 +56,9 @@ func (rc *reconciler) answer() {
 }
 
 func (rc *reconciler) verdict(w *waiter, ready bool) (over bool, err error) {
+	if rc.s.leader.isPaused() {
+		return true, ErrPaused
+	}
 	if s := rc.reason(); s != "" {
 		return true, fmt.Errorf("%w: %s", ErrStopped, s)
 	}

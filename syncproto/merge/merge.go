@@ -28,6 +28,25 @@ func (s Side) String() string {
 	return "pod"
 }
 
+// Mode says which side may change the other.
+type Mode int
+
+// Modes of a sync.
+const (
+	// TwoWay carries changes both ways.
+	TwoWay Mode = iota
+	// Push makes the pod what the laptop is.
+	Push
+	// Pull makes the laptop what the pod is.
+	Pull
+)
+
+// String returns the mode as a manifest names it.
+func (m Mode) String() string { return [...]string{"two-way", "push", "pull"}[m] }
+
+// Mirror returns the side that becomes what the other one is; none for TwoWay.
+func (m Mode) Mirror() (side Side, ok bool) { return Side(Pull - m), m != TwoWay }
+
 // View answers what a path is; absent when it does not exist.
 type View func(p string) tree.Entry
 
@@ -44,6 +63,11 @@ type Input struct {
 	// NoLaptopModes and NoPodModes say that a side keeps no permission bits:
 	// what it has counts as what the other side has.
 	NoLaptopModes, NoPodModes bool
+	// Mode says which side may change the other.
+	Mode Mode
+	// Own are the paths that a mirror has for itself, and Left are folders that
+	// it could not delete, for what sync does not see in them; nil for none.
+	Own, Left map[string]bool
 	// Now names conflict copies.
 	Now time.Time
 }
@@ -67,11 +91,12 @@ type Plan struct {
 	Laptop, Pod []Change         // in the order in which they must be applied
 	Agreed      []syncproto.Item // both sides have this already, the base does not
 	Conflicts   []Conflict
+	Own         []string // what a mirror has for itself from now on
 }
 
 // Empty reports whether the plan asks for nothing.
 func (p *Plan) Empty() bool {
-	return len(p.Laptop) == 0 && len(p.Pod) == 0 && len(p.Agreed) == 0
+	return len(p.Laptop) == 0 && len(p.Pod) == 0 && len(p.Agreed) == 0 && len(p.Own) == 0
 }
 
 // verdict is the outcome for one path.
@@ -79,6 +104,7 @@ type verdict struct {
 	base, laptop, pod tree.Entry
 	want              tree.Entry
 	copies            []Side // sides whose entry is kept beside
+	own               bool   // the mirror has it for itself: nothing is done
 }
 
 // merger is one merge in progress.
@@ -101,6 +127,9 @@ func Reconcile(in Input) Plan {
 			v.keepFolder()
 		}
 	}
+	if side, ok := in.Mode.Mirror(); ok {
+		m.settleOwn(side)
+	}
 	return m.plan()
 }
 
@@ -111,7 +140,7 @@ func (m *merger) judge(p string) {
 	}
 	v := m.look(p)
 	m.verdicts[p] = v
-	v.decide(m.in.First)
+	m.decide(p, v)
 	if !v.want.Exists() {
 		return
 	}
@@ -121,10 +150,18 @@ func (m *merger) judge(p string) {
 			continue
 		}
 		if v := m.look(a); v.laptop.Type != syncproto.EntryDir || v.pod.Type != syncproto.EntryDir {
-			v.decide(m.in.First)
+			m.decide(a, v)
 			m.verdicts[a] = v
 		}
 	}
+}
+
+func (m *merger) decide(p string, v *verdict) {
+	if side, ok := m.in.Mode.Mirror(); ok {
+		v.mirror(side, m.in.First || m.in.Own[p] || m.in.Left[p])
+		return
+	}
+	v.decide(m.in.First)
 }
 
 func (m *merger) look(p string) *verdict {

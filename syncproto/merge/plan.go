@@ -34,6 +34,10 @@ func (m *merger) plan() Plan {
 	laptop, pod := steps{cleared: map[string]bool{}}, steps{cleared: map[string]bool{}}
 	for _, p := range slices.Sorted(maps.Keys(m.verdicts)) {
 		v := m.verdicts[p]
+		if v.own {
+			out.keepOwn(p, v, m.in.Own[p] || m.in.Left[p])
+			continue
+		}
 		if v.laptop.Same(v.pod) && v.want.Same(v.laptop) {
 			if !v.base.Same(v.laptop) {
 				out.Agreed = append(out.Agreed, syncproto.Item{Path: p, Entry: v.pod})
@@ -49,15 +53,15 @@ func (m *merger) plan() Plan {
 				pod.copies = append(pod.copies, c.change)
 			}
 		}
-		laptop.add(p, v, Laptop)
-		pod.add(p, v, Pod)
+		laptop.add(p, v, Laptop, m.in.First)
+		pod.add(p, v, Pod, m.in.First)
 	}
 	out.Laptop, out.Pod = laptop.list(), pod.list()
 	return out
 }
 
 // add appends what brings one side from what it has to what is wanted.
-func (s *steps) add(p string, v *verdict, side Side) {
+func (s *steps) add(p string, v *verdict, side Side, first bool) {
 	have, other := v.laptop, v.pod
 	if side == Pod {
 		have, other = v.pod, v.laptop
@@ -65,6 +69,7 @@ func (s *steps) add(p string, v *verdict, side Side) {
 	c := Change{Agree: v.want.Same(other)}
 	c.Path, c.Entry, c.Expect = p, v.want, have
 	c.Keep = have.Exists() && !isDir(have) && !have.SameContent(v.base) && !have.SameContent(v.want)
+	c.First = c.Keep && first && !v.base.Exists()
 	switch {
 	case have.Same(v.want):
 	case !v.want.Exists():
@@ -90,7 +95,7 @@ func (s *steps) add(p string, v *verdict, side Side) {
 			gone.Op, gone.Entry, gone.Agree = syncproto.OpDelete, tree.Entry{}, false
 			s.clears = append(s.clears, gone)
 			s.cleared[p] = true
-			c.Expect, c.Keep = tree.Entry{}, false
+			c.Expect, c.Keep, c.First = tree.Entry{}, false, false
 		}
 		s.create(c)
 	}

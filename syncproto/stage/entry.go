@@ -67,8 +67,11 @@ func (s *Stage) delete(t target) error {
 	if done || err != nil {
 		return err
 	}
-	if err := s.retire(t); err != nil {
-		return err
+	folder := t.Expect.Type == syncproto.EntryDir
+	if !folder {
+		if err := s.retire(t); err != nil {
+			return err
+		}
 	}
 	err = t.dir.Remove(t.name)
 	if isNotEmpty(err) {
@@ -78,6 +81,9 @@ func (s *Stage) delete(t target) error {
 	}
 	if err != nil {
 		return err
+	}
+	if folder {
+		_ = s.retire(t) // it was empty: only its mode would be lost
 	}
 	s.cfg.Index.Set(t.Path, tree.Record{})
 	return nil

@@ -4,8 +4,12 @@ package stage
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 )
 
 // link is not available here; the trash copies.
 func link(*os.Root, string, *os.Root, string) error { return errors.ErrUnsupported }
+
+// shared is not known here, and does not matter where nothing is linked.
+func shared(fs.FileInfo) bool { return false }

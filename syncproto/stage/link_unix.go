@@ -3,7 +3,9 @@
 package stage
 
 import (
+	"io/fs"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,4 +24,10 @@ func link(from *os.Root, p string, to *os.Root, q string) error {
 	}
 	defer toDir.Close()
 	return unix.Linkat(int(fromDir.Fd()), fromName, int(toDir.Fd()), toName, 0)
+}
+
+// shared reports whether a file has more names than one.
+func shared(info fs.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && info.Mode().IsRegular() && st.Nlink > 1
 }

@@ -147,12 +147,13 @@ func (s *Stage) same(a, b tree.Entry) bool {
 }
 
 // retire puts what t is about to remove into the trash. What nobody agreed on
-// must get there; of the rest a single huge file may be let go.
+// must get there; of the rest a single huge file may be let go. The caller has
+// checked t.
 func (s *Stage) retire(t target) error {
-	if t.Expect.Type != syncproto.EntryFile && t.Expect.Type != syncproto.EntrySymlink {
+	if !t.Expect.Exists() {
 		return nil
 	}
-	kept, err := s.cfg.Trash.keep(s.cfg.Root.Root, t.Path, t.batch, t.Expect.Size)
+	kept, err := s.cfg.Trash.keep(t.dir, t.name, t.batch, record{path: t.Path, entry: s.cfg.Index.Get(t.Path).Entry, why: why(t.Change)})
 	if errors.Is(err, errTooLarge) && !t.Keep {
 		return nil
 	}
@@ -160,6 +161,20 @@ func (s *Stage) retire(t target) error {
 		s.cfg.Index.Chunks().Put(t.Expect.Digest, chunk.Place{Trash: true, Path: kept})
 	}
 	return err
+}
+
+// why says why c removes what is there.
+func why(c *syncproto.Change) syncproto.Why {
+	switch {
+	case c.Keep && c.First:
+		return syncproto.WhyFirst
+	case c.Keep:
+		return syncproto.WhyConflict
+	case c.Op == syncproto.OpDelete:
+		return syncproto.WhyDeleted
+	default:
+		return syncproto.WhyOverwritten
+	}
 }
 
 // own gives name in dir to the configured owner. Who is not root may not give

@@ -252,44 +252,6 @@ func TestReadOnlyFolder(t *testing.T) {
 	b.apply(put("d/f", "x", tree.Entry{}), syncproto.CodeDenied)
 }
 
-func TestTrashLimits(t *testing.T) {
-	dir := t.TempDir()
-	b := newBench(t)
-	trash, err := OpenTrash(dir, time.Hour, 1000)
-	b.check(err)
-	big := strings.Repeat("x", 400)
-	for _, name := range []string{"1", "2", "3", "4"} {
-		b.write("f", big)
-		_, err := trash.keep(b.root.Root, "f", name, 400)
-		b.check(err)
-	}
-	b.check(trash.Close())
-	list, err := os.ReadDir(dir)
-	b.check(err)
-	if len(list) != 2 || list[0].Name() != "3" {
-		t.Errorf("the trash holds %v", list)
-	}
-	if _, err := trash.keep(b.root.Root, "f", "5", 501); !errors.Is(err, errTooLarge) {
-		t.Errorf("a file larger than half the trash: %v", err)
-	}
-	old := time.Now().Add(-2 * time.Hour)
-	b.check(os.Chtimes(filepath.Join(dir, "3"), old, old))
-	trash, err = OpenTrash(dir, time.Hour, 1000)
-	b.check(err)
-	defer trash.Close()
-	if list, _ = os.ReadDir(dir); len(list) != 1 || list[0].Name() != "4" {
-		t.Errorf("after an hour the trash holds %v", list)
-	}
-	// Two versions of a path in one batch, and a copy where links do not work.
-	trash.links = false
-	b.write("f", "other")
-	_, err = trash.keep(b.root.Root, "f", "4", 5)
-	b.check(err)
-	if got, err := os.ReadFile(filepath.Join(dir, "4.2", "f")); err != nil || string(got) != "other" {
-		t.Errorf("second version: %q, %v", got, err)
-	}
-}
-
 func TestKeepIsABarrier(t *testing.T) {
 	b := newBench(t)
 	was := b.write("f", strings.Repeat("x", 600_000)) // more than half the trash

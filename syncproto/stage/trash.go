@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,131 +22,294 @@ const (
 	DefaultTrashBytes = 2 << 30
 )
 
+// What is removed within gatherGap of each other is one batch to people, such
+// as all that one `git checkout` does; but a batch ends after gatherMost, so
+// that a program that never stops writing cannot make all of a day one batch.
+const (
+	gatherGap  = 2 * time.Second
+	gatherMost = time.Minute
+)
+
+// batchLayout is how batches are called. The names sort by time.
+const batchLayout = "20060102-150405"
+
 // errTooLarge means that a file would fill the trash on its own.
 var errTooLarge = errors.New("larger than the trash")
 
 // Trash keeps what sync overwrote or deleted: one folder per batch, in it the
-// paths as they were in the root. It lies outside every root.
+// paths as they were in the root, and beside it a list of them. It lies outside
+// every root.
+//
+// SPEC.md, "Trash", is the specification.
 type Trash struct {
 	// config
-	root     *os.Root
+	root     *tree.Root
 	maxBytes int64
 	maxAge   time.Duration
 	// state
-	mu      sync.Mutex
-	batches []trashBatch // oldest first
-	used    int64
-	links   bool // hard links into the trash work, as far as is known
-	dropped func(batch string)
+	mu       sync.Mutex
+	batches  []*batch // oldest first
+	used     int64    // bytes of the batches that were measured
+	measured bool     // all that were found at the start are
+	links    bool     // hard links into the trash work, as far as is known
+	dropped  func(folder string)
 }
 
-type trashBatch struct {
+// batch is what was removed together.
+type batch struct {
 	name  string
+	began time.Time
+	last  time.Time // when it got its last entry
 	bytes int64
+	undo  bool     // an undo removes it
+	ended bool     // nothing joins it any more
+	fresh bool     // nothing is in it yet
+	users int      // who write or read it: it is not dropped meanwhile
+	list  *os.File // nil while nothing was written, and when it is closed
 }
 
 // OpenTrash opens the trash in dir, making it if need be, and drops what is
-// older than maxAge or beyond maxBytes.
+// older than maxAge. What is beyond maxBytes goes with the next removal, or
+// with Expire.
 func OpenTrash(dir string, maxAge time.Duration, maxBytes int64) (*Trash, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("opening trash: %w", err)
 	}
-	root, err := os.OpenRoot(dir)
+	root, err := tree.OpenRoot(dir)
 	if err != nil {
 		return nil, fmt.Errorf("opening trash: %w", err)
 	}
 	t := &Trash{root: root, maxBytes: maxBytes, maxAge: maxAge, links: true, dropped: func(string) {}}
-	if err := t.load(time.Now()); err != nil {
+	if err := t.load(); err != nil {
 		_ = root.Close()
 		return nil, fmt.Errorf("opening trash: %w", err)
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.expire(time.Now())
 	return t, nil
 }
 
-// OnDrop makes the trash call f for each batch that it drops for its limits. It
-// must be called before the first change is applied.
-func (t *Trash) OnDrop(f func(batch string)) { t.dropped = f }
+// OnDrop makes the trash call f for each of its folders that it drops for its
+// limits. It must be called before the first change is applied.
+func (t *Trash) OnDrop(f func(folder string)) { t.dropped = f }
 
 // Close releases the trash; what it holds stays.
-func (t *Trash) Close() error { return t.root.Close() }
+func (t *Trash) Close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, b := range t.batches {
+		b.close()
+	}
+	return t.root.Close()
+}
 
-// load measures the batches and drops those that are too old or too many.
-func (t *Trash) load(now time.Time) error {
+// load finds the batches. Their sizes are measured when they matter: a start
+// has no time for it.
+func (t *Trash) load() error {
 	list, err := fs.ReadDir(t.root.FS(), ".")
 	if err != nil {
 		return err
 	}
+	found := map[string]*batch{}
 	for _, d := range list {
-		info, err := d.Info()
-		if err != nil {
+		name, _, _ := strings.Cut(d.Name(), ".")
+		if name == "" || found[name] != nil {
 			continue
 		}
-		if now.Sub(info.ModTime()) > t.maxAge {
-			_ = t.root.RemoveAll(d.Name())
-			continue
-		}
-		b := trashBatch{name: d.Name()}
-		_ = fs.WalkDir(t.root.FS(), d.Name(), func(_ string, d fs.DirEntry, err error) error {
-			if err == nil && d.Type().IsRegular() {
-				if info, err := d.Info(); err == nil {
-					b.bytes += info.Size()
-				}
+		b := &batch{name: name, began: batchTime(name), ended: true}
+		if b.began.IsZero() {
+			if info, err := d.Info(); err == nil {
+				b.began = info.ModTime()
 			}
-			return nil
-		})
+		}
+		found[name] = b
 		t.batches = append(t.batches, b)
-		t.used += b.bytes
 	}
-	slices.SortFunc(t.batches, func(a, b trashBatch) int { return cmp.Compare(a.name, b.name) })
-	t.prune()
+	slices.SortFunc(t.batches, func(a, b *batch) int { return cmp.Compare(a.name, b.name) })
 	return nil
 }
 
-// prune drops the oldest batches until the rest fits; never the newest.
-func (t *Trash) prune() {
-	for t.used > t.maxBytes && len(t.batches) > 1 {
-		_ = t.root.RemoveAll(t.batches[0].name)
-		t.dropped(t.batches[0].name)
-		t.used -= t.batches[0].bytes
-		t.batches = t.batches[1:]
+// batchTime returns the time in a batch's name, zero if there is none.
+func batchTime(name string) time.Time {
+	if len(name) != len(batchLayout)+4 {
+		return time.Time{}
+	}
+	// A comma or a dot introduces fractions of a second for package time.
+	at, err := time.Parse(batchLayout+".000", name[:len(batchLayout)]+"."+name[len(batchLayout)+1:])
+	if err != nil {
+		return time.Time{}
+	}
+	return at
+}
+
+// Begin returns the name of the batch to which removals from now on belong,
+// until End is called with it: the one before while that is recent.
+func (t *Trash) Begin(now time.Time) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n := len(t.batches); n > 0 {
+		b := t.batches[n-1]
+		if age := now.Sub(b.began); !b.ended && age >= 0 && age < gatherMost && now.Sub(b.last) < gatherGap {
+			b.users++
+			return b.name
+		}
+	}
+	return t.begin(now).name
+}
+
+// BeginUndo returns the name of a batch of its own for what an undo removes,
+// until End is called with it.
+func (t *Trash) BeginUndo(now time.Time) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b := t.begin(now)
+	b.undo, b.ended = true, true
+	return b.name
+}
+
+func (t *Trash) begin(now time.Time) *batch {
+	for at := now.UTC(); ; at = at.Add(time.Millisecond) {
+		name := strings.Replace(at.Format(batchLayout+".000"), ".", "-", 1)
+		if t.find(name) == nil {
+			return t.add(&batch{name: name, began: at, last: now, fresh: true, users: 1})
+		}
 	}
 }
 
-// account adds bytes to a batch.
-func (t *Trash) account(batch string, bytes int64) {
+func (t *Trash) add(b *batch) *batch {
+	if n := len(t.batches); n > 0 {
+		t.batches[n-1].ended = true
+	}
+	t.batches = append(t.batches, b)
+	return b
+}
+
+func (t *Trash) find(name string) *batch {
+	for _, b := range slices.Backward(t.batches) {
+		if b.name == name {
+			return b
+		}
+	}
+	return nil
+}
+
+// End releases a batch: it may be dropped from now on.
+func (t *Trash) End(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if n := len(t.batches); n == 0 || t.batches[n-1].name != batch {
-		t.batches = append(t.batches, trashBatch{name: batch})
+	b := t.find(name)
+	if b == nil {
+		return
 	}
-	t.batches[len(t.batches)-1].bytes += bytes
-	t.used += bytes
+	if b.users--; b.users == 0 && b.fresh {
+		t.batches = slices.DeleteFunc(t.batches, func(o *batch) bool { return o == b })
+	}
+}
+
+func (b *batch) close() {
+	if b.list != nil {
+		_ = b.list.Close()
+		b.list = nil
+	}
+}
+
+// Expire drops what is too old and, oldest first, what is too much.
+func (t *Trash) Expire(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.expire(now)
+	t.measure()
 	t.prune()
 }
 
-// keep puts what is at p in root into the batch and leaves the original where
-// it is: as a hard link where the file system allows it, else as a copy. It
-// returns the path in the trash.
-func (t *Trash) keep(root *os.Root, p, batch string, size int64) (string, error) {
-	if size > t.maxBytes/2 {
-		return "", errTooLarge
-	}
-	for n := 1; ; n++ {
-		name := batch
-		if n > 1 { // the batch already holds another version of p
-			name = fmt.Sprintf("%s.%d", batch, n)
+func (t *Trash) expire(now time.Time) {
+	t.batches = slices.DeleteFunc(t.batches, func(b *batch) bool {
+		if b.users > 0 || now.Sub(b.began) <= t.maxAge {
+			return false
 		}
-		to := path.Join(name, p)
-		err := t.place(root, p, to)
-		if (errors.Is(err, fs.ErrExist) || isNotDir(err)) && n < 100 {
+		t.drop(b)
+		return true
+	})
+}
+
+// measure learns the sizes of the batches that were found at the start.
+func (t *Trash) measure() {
+	if t.measured {
+		return
+	}
+	t.measured = true
+	for _, b := range t.batches {
+		if b.fresh {
 			continue
 		}
-		if err != nil {
-			return "", fmt.Errorf("keeping %q in the trash: %w", p, err)
+		records, _ := t.records(b.name)
+		for _, r := range records {
+			b.bytes += r.size()
+			t.used += r.size()
 		}
-		t.account(name, size)
-		return to, nil
 	}
+}
+
+// prune drops the oldest batches until the rest fits; never the newest, nor one
+// in use.
+func (t *Trash) prune() {
+	for i := 0; t.used > t.maxBytes && i < len(t.batches)-1; {
+		b := t.batches[i]
+		if b.users > 0 {
+			i++
+			continue
+		}
+		t.drop(b)
+		t.batches = slices.Delete(t.batches, i, i+1)
+	}
+}
+
+// drop removes what a batch holds, its list last: what is left after a crash is
+// dropped again.
+func (t *Trash) drop(b *batch) {
+	b.close()
+	t.used -= b.bytes
+	for n := 1; n <= maxVersions; n++ {
+		folder := versionName(b.name, n)
+		if _, err := t.root.Lstat(folder); err != nil && n > 1 {
+			break
+		}
+		_ = t.root.RemoveAll(folder)
+		t.dropped(folder)
+	}
+	_ = t.root.Remove(listName(b.name))
+}
+
+// maxVersions bounds how often one path may be in one batch.
+const maxVersions = 100
+
+// versionName is the folder of the n-th version of what is in a batch.
+func versionName(batch string, n int) string {
+	if n <= 1 {
+		return batch
+	}
+	return fmt.Sprintf("%s.%d", batch, n)
+}
+
+// keep puts what is name in the open folder dir into the batch and leaves the
+// original where it is: as a hard link where the file system allows it, else as
+// a copy. Of a folder, the list remembers that there was one. It returns the
+// path in the trash.
+func (t *Trash) keep(dir *os.Root, name, batch string, r record) (string, error) {
+	if r.size() > t.maxBytes/2 {
+		return "", errTooLarge
+	}
+	if r.stored() {
+		var err error
+		if r.version, err = t.store(dir, name, path.Join(batch, r.path)); err != nil {
+			return "", fmt.Errorf("keeping %q in the trash: %w", r.path, err)
+		}
+	}
+	if err := t.note(batch, r); err != nil {
+		return "", fmt.Errorf("keeping %q in the trash: %w", r.path, err)
+	}
+	return r.in(batch), nil
 }
 
 // open opens a file of the trash.
@@ -156,66 +319,4 @@ func (t *Trash) open(p string) (*os.File, error) { return t.root.Open(filepath.F
 func (t *Trash) Has(p string) bool {
 	info, err := t.root.Lstat(filepath.FromSlash(p))
 	return err == nil && info.Mode().IsRegular()
-}
-
-func (t *Trash) place(root *os.Root, p, to string) error {
-	if err := t.root.MkdirAll(filepath.FromSlash(path.Dir(to)), 0o700); err != nil {
-		return err
-	}
-	t.mu.Lock()
-	links := t.links
-	t.mu.Unlock()
-	if links {
-		err := link(root, p, t.root, to)
-		if err == nil || errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		t.mu.Lock()
-		t.links = false // another file system, or none that links
-		t.mu.Unlock()
-	}
-	return t.copy(root, p, to)
-}
-
-func (t *Trash) copy(root *os.Root, p, to string) (err error) {
-	info, err := root.Lstat(p)
-	if err != nil {
-		return err
-	}
-	if info.Mode()&fs.ModeSymlink != 0 {
-		target, err := root.Readlink(p)
-		if err != nil {
-			return err
-		}
-		return t.root.Symlink(target, to)
-	}
-	from, err := root.Open(p)
-	if err != nil {
-		return err
-	}
-	defer from.Close()
-	f, err := t.root.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, info.Mode().Perm())
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, from)
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		_ = t.root.Remove(to)
-		return err
-	}
-	_ = t.root.Chtimes(to, info.ModTime(), info.ModTime()) // only for people who look
-	return nil
-}
-
-// parentOf opens the folder that holds p; base is the name of p in it.
-func parentOf(root *os.Root, p string) (dir *os.File, base string, err error) {
-	name := tree.Parent(p)
-	if name == "" {
-		name = "."
-	}
-	dir, err = root.Open(name)
-	return dir, path.Base(p), err
 }

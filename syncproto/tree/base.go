@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 )
@@ -29,12 +30,17 @@ type Base struct {
 	id   [16]byte // identity of the follower's tree
 	met  bool     // the first meeting is over
 	tree Tree
+	own  map[string]bool // paths that a mirror has for itself
 }
+
+// ownMark begins the path of an item that says what a mirror has for itself. No
+// path of an entry begins so.
+const ownMark = "/"
 
 // OpenBase reads the base in dir, which must exist. A missing or damaged
 // snapshot is an empty base, and a log is read up to its first damaged record.
 func OpenBase(dir string) (*Base, error) {
-	b := &Base{dir: dir, tree: Tree{}}
+	b := &Base{dir: dir, tree: Tree{}, own: map[string]bool{}}
 	nonce := b.load()
 	if err := b.openLog(nonce); err != nil {
 		return nil, err
@@ -48,6 +54,23 @@ func (b *Base) Close() error { return b.log.Close() }
 // Tree returns the agreed entries. The caller must not write to it.
 func (b *Base) Tree() Tree { return b.tree }
 
+// Own returns the paths that a mirror has for itself, and that the other side
+// therefore lacks. The caller must not write to it.
+func (b *Base) Own() map[string]bool { return b.own }
+
+// Keep records that a mirror has these paths for itself. A path stops being its
+// own when it is agreed upon.
+func (b *Base) Keep(paths []string) error {
+	var rec []byte
+	for _, p := range paths {
+		if !b.own[p] {
+			b.own[p] = true
+			rec = appendItem(rec, ownMark+p, Entry{})
+		}
+	}
+	return b.append(rec)
+}
+
 // ID returns the identity of the follower's tree, zero before any meeting.
 func (b *Base) ID() [16]byte { return b.id }
 
@@ -56,7 +79,7 @@ func (b *Base) Met() bool { return b.met }
 
 // Reset starts anew with another tree: nothing is agreed.
 func (b *Base) Reset(id [16]byte) error {
-	b.id, b.met, b.tree = id, false, Tree{}
+	b.id, b.met, b.tree, b.own = id, false, Tree{}, map[string]bool{}
 	return b.compact()
 }
 
@@ -70,9 +93,25 @@ func (b *Base) SetMet() error {
 func (b *Base) Agree(items []syncproto.Item) error {
 	var rec []byte
 	for _, it := range items {
-		b.tree.Set(it.Path, it.Entry)
+		b.set(it.Path, it.Entry)
 		rec = appendItem(rec, it.Path, it.Entry)
 	}
+	return b.append(rec)
+}
+
+// set takes an item as the files hold it.
+func (b *Base) set(p string, e Entry) {
+	if own, marked := strings.CutPrefix(p, ownMark); marked {
+		b.own[own] = true
+		return
+	}
+	if b.tree.Set(p, e); e.Exists() {
+		delete(b.own, p)
+	}
+}
+
+// append adds a record to the log.
+func (b *Base) append(rec []byte) error {
 	if len(rec) == 0 {
 		return nil
 	}
@@ -114,6 +153,9 @@ func (b *Base) compact() error {
 	for p, e := range b.tree {
 		out = appendItem(out, p, e)
 	}
+	for p := range b.own {
+		out = appendItem(out, ownMark+p, Entry{})
+	}
 	b.snap = int64(len(out))
 	if err := writeState(b.dir, baseFile, out); err != nil {
 		return err
@@ -135,11 +177,14 @@ func (b *Base) load() (nonce [16]byte) {
 	copy(nonce[:], d.take(len(nonce)))
 	copy(id[:], d.take(len(id)))
 	met := d.take(1)
-	tree, err := d.tree()
+	found, err := d.tree()
 	if err != nil {
 		return [16]byte{}
 	}
-	b.id, b.met, b.tree, b.snap = id, met[0] == 1, tree, int64(len(data))
+	for p, e := range found {
+		b.set(p, e)
+	}
+	b.id, b.met, b.snap = id, met[0] == 1, int64(len(data))
 	return nonce
 }
 
@@ -212,7 +257,7 @@ func (b *Base) replay(data []byte) (good int) {
 			return good
 		}
 		for p, e := range agreed {
-			b.tree.Set(p, e)
+			b.set(p, e)
 		}
 		good += int(n + overhead)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 )
@@ -137,12 +138,13 @@ func (d *items) length(n int) int {
 // item reads a path and its entry.
 func (d *items) item() (string, Entry) {
 	n := d.uvarint()
-	if n > syncproto.MaxPath {
+	const most = syncproto.MaxPath + uint64(len(ownMark))
+	if n > most {
 		d.err = errDamaged
 	}
-	p := string(d.take(int(min(n, syncproto.MaxPath))))
+	p := string(d.take(int(min(n, most))))
 	if d.err == nil {
-		d.err = syncproto.VerifyPath(p)
+		d.err = syncproto.VerifyPath(strings.TrimPrefix(p, ownMark))
 	}
 	if d.err != nil {
 		return "", Entry{}
