@@ -138,7 +138,6 @@ func New(c Config) *Server {
 		HostSigners:          []ssh.Signer{c.HostKey},
 		PublicKeyHandler:     func(_ ssh.Context, key ssh.PublicKey) bool { return c.Authorized(key) },
 		ServerConfigCallback: s.serverConfig,
-		ConnCallback:         s.accept,
 		ChannelHandlers: map[string]ssh.ChannelHandler{
 			"session":                        s.serveSession,
 			"direct-tcpip":                   s.serveDirectTCP,
@@ -162,6 +161,10 @@ func answer(ssh.Context, *ssh.Server, *gossh.Request) (bool, []byte) { return tr
 // Serve accepts connections until the context ends, then closes them all and
 // returns nil.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	s.ssh.ConnCallback = func(conn ssh.Context, c net.Conn) net.Conn {
+		s.accept(ctx, conn, c)
+		return c
+	}
 	stop := context.AfterFunc(ctx, func() {
 		l.Close()
 		s.ssh.Close()
@@ -194,15 +197,19 @@ func (s *Server) serverConfig(ctx ssh.Context) *gossh.ServerConfig {
 	return c
 }
 
-// accept bounds the time that a connection may stay without a login.
-func (s *Server) accept(ctx ssh.Context, conn net.Conn) net.Conn {
+// accept bounds the time that a connection may stay without a login, and ends
+// it with the server: gliderlabs/ssh knows only of those that have logged in.
+func (s *Server) accept(server context.Context, ctx ssh.Context, conn net.Conn) {
+	stop := context.AfterFunc(server, func() { conn.Close() })
 	timer := time.AfterFunc(loginGrace, func() {
 		if ctx.Value(ssh.ContextKeyConn) == nil {
 			conn.Close()
 		}
 	})
-	context.AfterFunc(ctx, func() { timer.Stop() })
-	return conn
+	context.AfterFunc(ctx, func() {
+		stop()
+		timer.Stop()
+	})
 }
 
 // connected follows a connection that has logged in until it ends.
@@ -233,7 +240,10 @@ func (s *Server) keepAlive(ctx ssh.Context) {
 		}
 		conn, ok := ctx.Value(ssh.ContextKeyConn).(*gossh.ServerConn)
 		if !ok {
-			return // the login failed after all
+			// The key was accepted a moment ago. If the login fails after
+			// all, the context ends.
+			missing = -1
+			continue
 		}
 		switch {
 		case missing == 0:

@@ -94,7 +94,7 @@ func serve(t *testing.T, change func(*Config)) (dial func() *gossh.Client, addre
 		// The runtime tells no event when a goroutine ends.
 		ticker := time.NewTicker(time.Millisecond)
 		defer ticker.Stop()
-		for range 5000 {
+		for range 10_000 {
 			if runtime.NumGoroutine() <= before {
 				return
 			}
@@ -115,6 +115,19 @@ func serve(t *testing.T, change func(*Config)) (dial func() *gossh.Client, addre
 		return c
 	}
 	return dial, l.Addr().String()
+}
+
+// next waits for what a channel brings, and fails the test when it is late.
+func next[T any](t *testing.T, ch <-chan T) T {
+	t.Helper()
+	const patience = 30 * time.Second
+	select {
+	case v := <-ch:
+		return v
+	case <-time.After(patience):
+		t.Fatal("nothing came")
+		panic("unreachable")
+	}
 }
 
 func openSession(t *testing.T, c *gossh.Client) *gossh.Session {
@@ -304,8 +317,21 @@ func TestNothingIsLeft(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.Close()
-		for last := <-counts; last != [2]int{}; last = <-counts {
+		for next(t, counts) != [2]int{} {
 		}
+	}
+}
+
+// Not even a client that never logs in keeps the server.
+func TestEndClosesUnfinishedLogins(t *testing.T) {
+	_, address := serve(t, nil)
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It has been accepted; that it ends with the server is what serve checks.
+	if _, err := io.ReadFull(conn, make([]byte, len("SSH-2.0-"))); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -351,7 +377,7 @@ func TestForwardDelivers(t *testing.T) {
 			}
 		}
 		conn.Close()
-		if got := <-received; got != size {
+		if got := next(t, received); got != size {
 			t.Errorf("half-closed %v: %d bytes of %d arrived", half, got, size)
 		}
 	}
@@ -409,7 +435,7 @@ func TestKeepaliveNoticesDeadClients(t *testing.T) {
 	}()
 	// The first ones are answered, and the connection stays.
 	for range 5 {
-		req := <-reqs
+		req := next(t, reqs)
 		if req == nil || req.Type != "keepalive@openssh.com" {
 			t.Fatalf("got %v, want a keepalive", req)
 		}
@@ -417,7 +443,7 @@ func TestKeepaliveNoticesDeadClients(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := <-counts; got != 1 {
+	if got := next(t, counts); got != 1 {
 		t.Fatalf("%d clients", got)
 	}
 	go gossh.DiscardRequests(reqs)
@@ -425,7 +451,7 @@ func TestKeepaliveNoticesDeadClients(t *testing.T) {
 	conn.mu.Lock()
 	conn.stuck = stuck
 	conn.mu.Unlock()
-	if got := <-counts; got != 0 {
+	if got := next(t, counts); got != 0 {
 		t.Errorf("%d clients after the client went deaf", got)
 	}
 	close(stuck)

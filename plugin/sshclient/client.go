@@ -235,13 +235,18 @@ func (c *watchedConn) failure() error {
 	return c.err
 }
 
-// await calls f, which no context reaches, and returns early when ctx ends.
+// await calls f, which no context reaches, unless ctx has ended, and returns
+// early when it does.
 // Then discard is called with the result of f, if there is one at last: f must
 // end when the connection does.
 func await[T any](ctx context.Context, f func() (T, error), discard func(T)) (T, error) {
 	type result struct {
 		value T
 		err   error
+	}
+	var none T
+	if ctx.Err() != nil {
+		return none, context.Cause(ctx)
 	}
 	done := make(chan result)
 	abandoned := make(chan struct{})
@@ -260,7 +265,6 @@ func await[T any](ctx context.Context, f func() (T, error), discard func(T)) (T,
 		return r.value, r.err
 	case <-ctx.Done():
 		close(abandoned)
-		var none T
 		return none, context.Cause(ctx)
 	}
 }
