@@ -22,6 +22,9 @@ import (
 
 const port = 2222
 
+// patience bounds waits for what happens at once on an idle machine.
+const patience = 30 * time.Second
+
 // transports are the ways that a server may let us in.
 func transports() map[string]tunneltest.Options {
 	return map[string]tunneltest.Options{
@@ -62,7 +65,6 @@ func listen(t *testing.T) net.Listener {
 // of a canceled dial end by themselves, which nobody waits for.
 func noGoroutines(t *testing.T) {
 	t.Helper()
-	const patience = 5 * time.Second
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for timeout := time.After(patience); ; {
@@ -112,12 +114,20 @@ func dial(t *testing.T, s *tunneltest.PodServer, port int) net.Conn {
 
 func accept(t *testing.T, l net.Listener) net.Conn {
 	t.Helper()
-	conn, err := l.Accept()
+	conn, err := acceptSoon(l)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	return conn
+}
+
+// acceptSoon accepts a connection that should be there by now.
+func acceptSoon(l net.Listener) (net.Conn, error) {
+	if err := l.(*net.TCPListener).SetDeadline(time.Now().Add(patience)); err != nil {
+		return nil, err
+	}
+	return l.Accept()
 }
 
 // TestConn holds a connection to the contract of net.Conn.
@@ -129,7 +139,7 @@ func TestConn(t *testing.T) {
 			if err != nil {
 				return nil, nil, nil, err
 			}
-			c2, err = target.Accept()
+			c2, err = acceptSoon(target)
 			if err != nil {
 				return nil, nil, nil, err
 			}
@@ -272,13 +282,16 @@ func TestCancel(t *testing.T) {
 		cfg.Host = strings.Replace(cfg.Host, s.Addr(), proxy.Addr(), 1)
 		why := errors.New("enough")
 		ctx, cancel := context.WithCancelCause(t.Context())
-		failed := make(chan error)
+		failed := make(chan error, 1)
 		go func() {
 			_, err := dialer(t, cfg, "api").DialContext(ctx, port)
 			failed <- err
 		}()
-		proxy.AwaitConnection()
-		cancel(why)
+		go func() {
+			if err := proxy.AwaitConnection(ctx); err == nil {
+				cancel(why)
+			}
+		}()
 		if err := <-failed; !errors.Is(err, why) {
 			t.Errorf("DialContext fails with %v", err)
 		}
@@ -303,7 +316,7 @@ func TestCloseInBlackHole(t *testing.T) {
 	}
 	_ = accept(t, target)
 	proxy.BlackHole(true)
-	written := make(chan error)
+	written := make(chan error, 1)
 	go func() {
 		chunk := make([]byte, 1<<20)
 		for {
@@ -343,7 +356,7 @@ func BenchmarkDial(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				remote, err := target.Accept()
+				remote, err := acceptSoon(target)
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -375,7 +388,7 @@ func BenchmarkCopy(b *testing.B) {
 					b.Fatal(err)
 				}
 				defer func() { _ = from.Close() }()
-				to, err := target.Accept()
+				to, err := acceptSoon(target)
 				if err != nil {
 					b.Fatal(err)
 				}

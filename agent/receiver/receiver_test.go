@@ -10,12 +10,16 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/engine"
 )
+
+// patience bounds waits for what happens at once on an idle machine.
+const patience = 30 * time.Second
 
 // pod is a receiver with two roots, one inside the other.
 type pod struct {
@@ -82,13 +86,13 @@ func (p *pod) run(l *engine.Leader, root string) (stop func() (laptop, pod error
 
 func (p *pod) await(what string, condition func([]config.RootStatus) bool) {
 	p.t.Helper()
-	for {
+	for timeout := time.After(patience); ; {
 		select {
 		case s := <-p.statuses:
 			if condition(s) {
 				return
 			}
-		case <-p.t.Context().Done():
+		case <-timeout:
 			p.t.Fatalf("no status in which %s", what)
 		}
 	}

@@ -69,7 +69,7 @@ func start(t *testing.T) (*Client, string) {
 		if err := <-done; err != nil {
 			t.Errorf("the runner ended with %v", err)
 		}
-		for range 1000 {
+		for range 10_000 {
 			if runtime.NumGoroutine() <= before {
 				return
 			}
@@ -81,11 +81,20 @@ func start(t *testing.T) (*Client, string) {
 	return &Client{Dir: dir, Wait: 10 * time.Second}, dir
 }
 
+// bounded returns a context for what only ends if all goes well.
+func bounded(t *testing.T) context.Context {
+	t.Helper()
+	const patience = 30 * time.Second
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 // run runs a command line and returns its output.
 func run(t *testing.T, c *Client, s Start, stdin io.Reader) (Exit, string, string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	exit, err := c.Run(t.Context(), s, Streams{Stdin: stdin, Stdout: &stdout, Stderr: &stderr})
+	exit, err := c.Run(bounded(t), s, Streams{Stdin: stdin, Stdout: &stdout, Stderr: &stderr})
 	if err != nil {
 		t.Fatalf("%q: %v", s.Line, err)
 	}
@@ -156,7 +165,7 @@ func TestSignal(t *testing.T) {
 	c, _ := start(t)
 	signals := make(chan string, 1)
 	ready := writerFunc(func(p []byte) (int, error) { signals <- "USR1"; return len(p), nil })
-	exit, err := c.Run(t.Context(), Start{Line: "trap 'exit 12' USR1; echo ready; while :; do sleep 0.01; done"},
+	exit, err := c.Run(bounded(t), Start{Line: "trap 'exit 12' USR1; echo ready; while :; do sleep 0.01; done"},
 		Streams{Stdin: endless{}, Stdout: ready, Stderr: io.Discard, Signals: signals})
 	if err != nil || exit != (Exit{Status: 12}) {
 		t.Errorf("%+v, %v", exit, err)
@@ -195,7 +204,7 @@ func TestTerminalResize(t *testing.T) {
 		return out.Write(p)
 	})
 	line := `trap 'stty size; exit' WINCH; echo ready; while :; do sleep 0.01; done`
-	exit, err := c.Run(t.Context(), Start{Line: line, TTY: &TTY{Term: "x", Size: Size{Cols: 1, Rows: 1}}},
+	exit, err := c.Run(bounded(t), Start{Line: line, TTY: &TTY{Term: "x", Size: Size{Cols: 1, Rows: 1}}},
 		Streams{Stdin: strings.NewReader(""), Stdout: write, Stderr: io.Discard, Sizes: sizes})
 	if want := "ready\r\n44 33\r\n"; err != nil || exit != (Exit{}) || out.String() != want {
 		t.Errorf("%+v, %v, %q, want %q", exit, err, out.String(), want)
@@ -207,7 +216,7 @@ func TestTerminalResize(t *testing.T) {
 func TestHangUp(t *testing.T) {
 	c, dir := start(t)
 	for _, tty := range []*TTY{nil, {Term: "x"}} {
-		ctx, cancel := context.WithCancel(t.Context())
+		ctx, cancel := context.WithCancel(bounded(t))
 		pid := filepath.Join(dir, "pid")
 		line := fmt.Sprintf("trap '' HUP TERM; (trap '' HUP TERM; while :; do sleep 0.1; done) & echo $! >%s.tmp; mv %[1]s.tmp %[1]s; echo ready; wait", pid)
 		ready := writerFunc(func(p []byte) (int, error) { cancel(); return len(p), nil })
@@ -225,7 +234,7 @@ func TestHangUp(t *testing.T) {
 
 func gone(t *testing.T, file string) {
 	t.Helper()
-	for range 5000 {
+	for range 30_000 {
 		if _, err := os.Lstat(file); errors.Is(err, os.ErrNotExist) {
 			return
 		}
@@ -344,6 +353,10 @@ func TestBadClients(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
+		deadline, _ := bounded(t).Deadline()
+		if err := conn.SetDeadline(deadline); err != nil {
+			t.Fatal(err)
+		}
 		_, _ = conn.Write(stream)
 		_ = conn.CloseWrite()
 		if _, err := io.Copy(io.Discard, conn); ignoreClosed(err) != nil {
@@ -380,6 +393,9 @@ func TestOtherUsersAreRefused(t *testing.T) {
 		}
 		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 		if err == nil {
+			err = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 30})
+		}
+		if err == nil {
 			err = unix.Connect(fd, &unix.SockaddrUnix{Name: filepath.Join(dir, SocketName)})
 		}
 		if err == nil {
@@ -406,14 +422,18 @@ func TestStopWithHeldOutput(t *testing.T) {
 	t.Cleanup(func() {
 		// By now the runner has ended, which never waits for this one.
 		<-done
-		pid, err := strconv.Atoi(strings.TrimSpace(<-pids))
-		if err != nil {
-			t.Fatal(err)
+		select {
+		case text := <-pids:
+			pid, err := strconv.Atoi(strings.TrimSpace(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = unix.Kill(pid, unix.SIGKILL)
+		default:
 		}
-		_ = unix.Kill(pid, unix.SIGKILL)
 	})
 	c, _ := start(t)
-	ready := make(chan struct{})
+	ready, ended := make(chan struct{}), make(chan error, 1)
 	go func() {
 		defer close(done)
 		stdout := writerFunc(func(p []byte) (int, error) {
@@ -421,8 +441,13 @@ func TestStopWithHeldOutput(t *testing.T) {
 			close(ready)
 			return len(p), nil
 		})
-		_, _ = c.Run(context.Background(), Start{Line: `setsid sh -c 'trap "" TERM HUP; echo $$; exec sleep 60' & wait`},
+		_, err := c.Run(context.Background(), Start{Line: `setsid sh -c 'trap "" TERM HUP; echo $$; exec sleep 60' & wait`},
 			Streams{Stdin: strings.NewReader(""), Stdout: stdout, Stderr: io.Discard})
+		ended <- err
 	}()
-	<-ready
+	select {
+	case <-ready:
+	case err := <-ended:
+		t.Fatalf("the command did not start: %v", err)
+	}
 }

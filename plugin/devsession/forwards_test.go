@@ -12,8 +12,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
+	"github.com/kubectl-okteto/kubectl-okteto/test/lab"
 )
 
 // echo serves connections that get back what they send, with a prefix, until
@@ -42,24 +44,42 @@ func echo(t *testing.T, prefix string) (port int) {
 }
 
 // ask sends a text to an address and returns all that comes back.
-func ask(t *testing.T, address, text string) string {
-	t.Helper()
+func ask(address, text string) (string, error) {
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	defer func() { _ = conn.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(lab.Patience)); err != nil {
+		return "", err
+	}
 	if _, err := io.WriteString(conn, text); err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	answer, err := io.ReadAll(conn)
-	if err != nil {
-		t.Fatal(err)
+	return string(answer), err
+}
+
+// asking asks in the background; what it returns waits for the end of it and
+// fails the test unless the answer is the one.
+func asking(t *testing.T, address, text, want string) (answered func()) {
+	t.Helper()
+	var got string
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		got, err = ask(address, text)
+	}()
+	return func() {
+		t.Helper()
+		if <-done; err != nil || got != want {
+			t.Errorf("%s: %d bytes came back, want %d: %v", address, len(got), len(want), err)
+		}
 	}
-	return string(answer)
 }
 
 func TestForwardsOutliveTheConnection(t *testing.T) {
@@ -72,34 +92,25 @@ func TestForwardsOutliveTheConnection(t *testing.T) {
 	u := p.session("echo ready; cat")
 	u.Targets, u.Reverses = []Target{target}, []Reverse{reverse}
 	// A connection that comes before the pod is there waits for it.
-	early := make(chan string, 1)
-	go func() { early <- ask(t, target.Listener.Addr().String(), "early") }()
+	here := target.Listener.Addr().String()
+	early := asking(t, here, "early", "pod: early")
 	u.start()
 	u.writes("ready\n")
-	if got := <-early; got != "pod: early" {
-		t.Errorf("the early connection got %q", got)
-	}
+	early()
 	u.shows("forward  " + target.Text)
 	u.shows(fmt.Sprintf("reverse  %d <- %s", reverse.Remote, reverse.Local))
 	inPod := fmt.Sprintf("127.0.0.1:%d", reverse.Remote)
 	large := strings.Repeat("0123456789abcdef", 1<<16)
 	for round := range 2 {
-		if got := ask(t, target.Listener.Addr().String(), large); got != "pod: "+large {
-			t.Errorf("round %d: the forward returned %d bytes", round, len(got))
-		}
-		if got := ask(t, inPod, large); got != "laptop: "+large {
-			t.Errorf("round %d: the reverse tunnel returned %d bytes", round, len(got))
-		}
+		asking(t, here, large, "pod: "+large)()
+		asking(t, inPod, large, "laptop: "+large)()
 		if round == 0 {
 			p.proxy.Refuse(true)
 			p.proxy.Cut()
 			u.shows("reconnecting")
-			late := make(chan string, 1)
-			go func() { late <- ask(t, target.Listener.Addr().String(), "late") }()
+			late := asking(t, here, "late", "pod: late")
 			p.proxy.Refuse(false)
-			if got := <-late; got != "pod: late" {
-				t.Errorf("the connection that waited for the next one got %q", got)
-			}
+			late()
 			u.writes("ready\nready\n")
 		}
 	}
@@ -117,8 +128,8 @@ func TestForwardToNobodyIsToldAndGoesOn(t *testing.T) {
 	u.start()
 	u.writes("ready\n")
 	for range 2 {
-		if got := ask(t, target.Listener.Addr().String(), ""); got != "" {
-			t.Errorf("got %q", got)
+		if got, err := ask(target.Listener.Addr().String(), ""); got != "" {
+			t.Errorf("got %q, %v", got, err)
 		}
 	}
 	u.shows("forward " + target.Text + ": ")

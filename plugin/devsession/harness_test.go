@@ -70,8 +70,13 @@ func newPod(t *testing.T) *pod {
 		},
 		RunDir: filepath.Join(dir, "run"), StateDir: filepath.Join(dir, "state"), Log: quiet(),
 	}
-	t.Cleanup(inBackground(t, sidecar.Run))
-	if _, err := sshd.WaitHostKey(t.Context(), sidecar.StateDir); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), lab.Patience)
+	defer cancel()
+	t.Cleanup(inBackground(t, func(ctx context.Context) error {
+		defer cancel()
+		return sidecar.Run(ctx)
+	}))
+	if _, err := sshd.WaitHostKey(ctx, sidecar.StateDir); err != nil {
 		t.Fatal(err)
 	}
 	if p.proxy, err = tunneltest.NewProxy(net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port))); err != nil {
@@ -105,12 +110,11 @@ func inBackground(t *testing.T, run func(context.Context) error) (stop func()) {
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := lab.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
+	return port
 }
 
 // path is a path in the laptop's folder.
@@ -263,7 +267,21 @@ func (u *up) await(tr *lab.Transcript, text string) {
 func (u *up) control() Control { return Control{Socket: u.Socket} }
 
 // flush waits until what was saved is in the pod.
-func (u *up) flush(ctx context.Context) error { return u.control().Flush(ctx, false) }
+func (u *up) flush(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lab.Patience)
+	defer cancel()
+	return u.control().Flush(ctx, false)
+}
+
+// reached awaits that the session has come as far as closes the channel.
+func (u *up) reached(begun <-chan struct{}) {
+	u.t.Helper()
+	select {
+	case <-begun:
+	case <-time.After(lab.Patience):
+		u.t.Fatalf("the session did not come so far; screen:\n%s", u.screen)
+	}
+}
 
 // exitStatus is the status of a command that ended by itself; -1 when it did
 // not.
@@ -283,7 +301,7 @@ func exitStatus(err error) int {
 // event for the end of a goroutine.
 func noneLeft(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+	for deadline := time.Now().Add(lab.Patience); ; runtime.Gosched() {
 		var stacks strings.Builder
 		_ = pprof.Lookup("goroutine").WriteTo(&stacks, 2)
 		var left []string

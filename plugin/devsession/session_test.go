@@ -23,6 +23,7 @@ import (
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/control"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/sshclient"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/engine"
+	"github.com/kubectl-okteto/kubectl-okteto/test/lab"
 )
 
 func write(t *testing.T, file, content string) {
@@ -273,18 +274,22 @@ func TestCancelEndsTheSessionAtEveryStage(t *testing.T) {
 			begun := make(chan struct{})
 			u.cluster.activate = func(ctx context.Context) error { close(begun); <-ctx.Done(); return ctx.Err() }
 			u.start()
-			<-begun
+			u.reached(begun)
 		},
 		"waiting": func(_ *pod, u *up) {
 			begun := make(chan struct{})
 			u.cluster.wait = func(ctx context.Context, _ func(string)) error { close(begun); <-ctx.Done(); return ctx.Err() }
 			u.start()
-			<-begun
+			u.reached(begun)
 		},
 		"connecting": func(p *pod, u *up) {
 			p.proxy.BlackHole(true)
 			u.start()
-			p.proxy.AwaitConnection()
+			ctx, cancel := context.WithTimeout(u.t.Context(), lab.Patience)
+			defer cancel()
+			if err := p.proxy.AwaitConnection(ctx); err != nil {
+				u.t.Fatal(err)
+			}
 		},
 		"nobody there": func(p *pod, u *up) {
 			p.proxy.Refuse(true)
@@ -302,7 +307,7 @@ func TestCancelEndsTheSessionAtEveryStage(t *testing.T) {
 				return &tripwire{Conn: conn, left: 1 << 20, trip: sync.OnceFunc(func() { p.proxy.BlackHole(true); close(sent) })}, err
 			}
 			u.start()
-			<-sent
+			u.reached(sent)
 		},
 		"running": func(_ *pod, u *up) {
 			u.start()

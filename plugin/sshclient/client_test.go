@@ -127,7 +127,7 @@ func TestWait(t *testing.T) {
 	t.Run("after the agent's end", func(t *testing.T) {
 		s := newServer(t)
 		client := s.client(t)
-		_ = s.Close()
+		s.stop()
 		if err := client.Wait(); !errors.Is(err, sshclient.ErrConnectionLost) {
 			t.Errorf("Wait fails with %v", err)
 		}
@@ -150,7 +150,7 @@ func TestKeepalive(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		running := make(chan error)
+		running := make(chan error, 1)
 		go func() { running <- client.Run(t.Context(), sshclient.Command{Line: "cat"}) }()
 		network.lossy.Store(true)
 		start := time.Now()

@@ -89,7 +89,7 @@ func TestLocalForward(t *testing.T) {
 			for range 2 {
 				client := s.client(t)
 				ctx, cancel := context.WithCancelCause(t.Context())
-				ended := make(chan error)
+				ended := make(chan error, 1)
 				go func() { ended <- client.LocalForward(ctx, l, target.Addr().String()) }()
 				exchangeMany(t, func() (net.Conn, error) { return net.Dial("tcp", l.Addr().String()) })
 				why := errors.New("enough")
@@ -109,18 +109,17 @@ func TestLocalForwardRefused(t *testing.T) {
 	reported := make(chan error, 1)
 	cfg.Report = func(err error) { reported <- err }
 	client := s.clientAt(t, s.addr, cfg)
-	gone := listen(t, "tcp", "127.0.0.1:0")
-	_ = gone.Close()
+	gone := t.TempDir() + "/gone"
 	l := listen(t, "tcp", "127.0.0.1:0")
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error)
-	go func() { ended <- client.LocalForward(ctx, l, gone.Addr().String()) }()
+	ended := make(chan error, 1)
+	go func() { ended <- client.LocalForward(ctx, l, gone) }()
 	conn := dial(t, l.Addr().String())
 	if data, err := io.ReadAll(conn); len(data) > 0 {
 		t.Errorf("read %q and %v", data, err)
 	}
 	_ = conn.Close()
-	if err := <-reported; !strings.Contains(err.Error(), gone.Addr().String()) {
+	if err := <-reported; !strings.Contains(err.Error(), gone) {
 		t.Errorf("reported is %v", err)
 	}
 	cancel()
@@ -136,15 +135,11 @@ func TestForwardOfLostConnection(t *testing.T) {
 	client := s.clientAt(t, proxy.Addr(), s.config())
 	target := listen(t, "tcp", "127.0.0.1:0")
 	l := listen(t, "tcp", "127.0.0.1:0")
-	ended := make(chan error)
+	ended := make(chan error, 1)
 	go func() { ended <- client.LocalForward(t.Context(), l, target.Addr().String()) }()
 	conn := dial(t, l.Addr().String())
 	defer func() { _ = conn.Close() }()
-	remote, err := target.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = remote.Close() }()
+	remote := accept(t, target)
 	_, _ = remote.Write([]byte("half"))
 	if _, err := io.ReadFull(conn, make([]byte, 4)); err != nil {
 		t.Fatal(err)
@@ -159,21 +154,22 @@ func TestForwardOfLostConnection(t *testing.T) {
 }
 
 func TestRemoteForward(t *testing.T) {
-	client := newServer(t).client(t)
+	s := newServer(t)
+	client := s.client(t)
 	target := listen(t, "tcp", "127.0.0.1:0")
 	halfEcho(t, target)
 	// The port is free again at once.
-	bind := freeAddress(t)
 	for range 2 {
 		ctx, cancel := context.WithCancelCause(t.Context())
-		ended := make(chan error)
+		ended := make(chan error, 1)
 		go func() {
-			ended <- client.RemoteForward(ctx, bind, func(ctx context.Context) (net.Conn, error) {
+			ended <- client.RemoteForward(ctx, "127.0.0.1:8080", func(ctx context.Context) (net.Conn, error) {
 				var d net.Dialer
 				return d.DialContext(ctx, "tcp", target.Addr().String())
 			})
 		}()
-		exchangeMany(t, func() (net.Conn, error) { return dialUntilOpen(ctx, bind) })
+		address := s.awaitForward(t, ended)
+		exchangeMany(t, func() (net.Conn, error) { return net.Dial("tcp", address) })
 		why := errors.New("enough")
 		cancel(why)
 		if err := <-ended; !errors.Is(err, why) {
@@ -182,31 +178,30 @@ func TestRemoteForward(t *testing.T) {
 	}
 }
 
-func TestRemoteForwardTaken(t *testing.T) {
-	client := newServer(t).client(t)
-	taken := listen(t, "tcp", "127.0.0.1:0").Addr().String()
-	err := client.RemoteForward(t.Context(), taken, nil)
-	if err == nil || !strings.Contains(err.Error(), taken) {
-		t.Errorf("RemoteForward fails with %v", err)
+// awaitForward returns where a remote forward listens.
+func (s *testServer) awaitForward(t *testing.T, ended <-chan error) (address string) {
+	t.Helper()
+	select {
+	case address := <-s.forwards.listening:
+		return address
+	case err := <-ended:
+		t.Fatalf("RemoteForward ends with %v", err)
+		return ""
 	}
 }
 
-// freeAddress returns an address that nobody listens on.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l := listen(t, "tcp", "127.0.0.1:0")
+func TestRemoteForwardTaken(t *testing.T) {
+	s := newServer(t)
+	client := s.client(t)
+	taken := bindAddress{"127.0.0.1", 8080}
+	l, ok := s.forwards.open(taken)
+	if !ok {
+		t.Fatal("the address is taken already")
+	}
 	defer func() { _ = l.Close() }()
-	return l.Addr().String()
-}
-
-// dialUntilOpen connects to a port that is about to be opened.
-func dialUntilOpen(ctx context.Context, address string) (net.Conn, error) {
-	var d net.Dialer
-	for {
-		conn, err := d.DialContext(ctx, "tcp", address)
-		if err == nil || ctx.Err() != nil {
-			return conn, err
-		}
+	err := client.RemoteForward(t.Context(), taken.String(), nil)
+	if err == nil || !strings.Contains(err.Error(), taken.String()) {
+		t.Errorf("RemoteForward fails with %v", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package sshclient_test
 
 import (
+	"context"
 	"io"
 	"net"
 	"strconv"
@@ -67,8 +68,12 @@ func join(channel ssh.Channel, conn net.Conn) {
 	_ = conn.Close()
 }
 
-// remoteForwards serves tcpip-forward.
+// remoteForwards serves tcpip-forward. Whatever port is asked for, the system
+// picks one that is certainly free.
 type remoteForwards struct {
+	// listening gets the address of each forward. The test takes it before it
+	// asks for the next.
+	listening chan string
 	mu        sync.Mutex
 	listeners map[string]net.Listener
 }
@@ -78,24 +83,47 @@ type bindAddress struct {
 	Port uint32
 }
 
+func (b bindAddress) String() string { return net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port))) }
+
+// open returns a listener for a forward, unless there is one already.
+func (f *remoteForwards) open(bind bindAddress) (net.Listener, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.listeners[bind.String()] != nil {
+		return nil, false
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(bind.Host, "0"))
+	if err != nil {
+		return nil, false
+	}
+	f.listeners[bind.String()] = l
+	return l, true
+}
+
+// close ends a forward and tells whether there was one.
+func (f *remoteForwards) close(bind bindAddress) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l, ok := f.listeners[bind.String()]
+	if ok {
+		_ = l.Close()
+		delete(f.listeners, bind.String())
+	}
+	return ok
+}
+
 func (f *remoteForwards) listen(ctx server.Context, _ *server.Server, req *ssh.Request) (bool, []byte) {
 	var bind bindAddress
 	if err := ssh.Unmarshal(req.Payload, &bind); err != nil {
 		return false, nil
 	}
-	address := net.JoinHostPort(bind.Host, strconv.Itoa(int(bind.Port)))
-	l, err := net.Listen("tcp", address)
-	if err != nil {
+	l, ok := f.open(bind)
+	if !ok {
 		return false, nil
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.listeners[address] = l
+	f.listening <- l.Addr().String()
 	conn := ctx.Value(server.ContextKeyConn).(*ssh.ServerConn)
-	go func() {
-		<-ctx.Done()
-		_ = l.Close()
-	}()
+	context.AfterFunc(ctx, func() { _ = l.Close() })
 	go func() {
 		for {
 			accepted, err := l.Accept()
@@ -126,13 +154,5 @@ func (f *remoteForwards) cancel(_ server.Context, _ *server.Server, req *ssh.Req
 	if err := ssh.Unmarshal(req.Payload, &bind); err != nil {
 		return false, nil
 	}
-	address := net.JoinHostPort(bind.Host, strconv.Itoa(int(bind.Port)))
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	l, ok := f.listeners[address]
-	if ok {
-		_ = l.Close()
-		delete(f.listeners, address)
-	}
-	return ok, nil
+	return f.close(bind), nil
 }

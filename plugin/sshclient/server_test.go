@@ -29,7 +29,15 @@ type testServer struct {
 	addr    string
 	hostKey ssh.Signer
 	user    ssh.Signer
+	// stop ends the server and every connection to it. Close of the embedded
+	// one overlooks a connection whose client alone knows yet that the login
+	// is done.
+	stop     context.CancelFunc
+	forwards *remoteForwards
 }
+
+// patience bounds waits that only end otherwise if the test fails.
+const patience = 30 * time.Second
 
 func newKey(t testing.TB) ssh.Signer {
 	t.Helper()
@@ -46,8 +54,8 @@ func newKey(t testing.TB) ssh.Signer {
 
 func newServer(t testing.TB) *testServer {
 	t.Helper()
-	s := &testServer{hostKey: newKey(t), user: newKey(t)}
-	forwards := &remoteForwards{listeners: map[string]net.Listener{}}
+	forwards := &remoteForwards{listeners: map[string]net.Listener{}, listening: make(chan string, 1)}
+	s := &testServer{hostKey: newKey(t), user: newKey(t), forwards: forwards}
 	s.Server = &server.Server{
 		Handler: runSession,
 		PublicKeyHandler: func(_ server.Context, key server.PublicKey) bool {
@@ -73,21 +81,35 @@ func newServer(t testing.TB) *testServer {
 		},
 	}
 	s.AddHostKey(s.hostKey)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := listen(t, "tcp", "127.0.0.1:0")
 	s.addr = l.Addr().String()
+	ctx, stop := context.WithCancel(context.Background())
+	context.AfterFunc(ctx, func() { _ = s.Close() })
+	s.stop = stop
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		_ = s.Serve(l)
+		_ = s.Serve(boundListener{l, ctx})
 	}()
 	t.Cleanup(func() {
-		_ = s.Close()
+		stop()
 		<-served
 	})
 	return s
+}
+
+// boundListener accepts connections that end with a context.
+type boundListener struct {
+	net.Listener
+	ctx context.Context
+}
+
+func (l boundListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err == nil {
+		context.AfterFunc(l.ctx, func() { _ = conn.Close() })
+	}
+	return conn, err
 }
 
 // runSession runs the command of a session with sh.
@@ -230,6 +252,20 @@ func listen(t testing.TB, network, address string) net.Listener {
 	return l
 }
 
+// accept waits for somebody who connects.
+func accept(t testing.TB, l net.Listener) net.Conn {
+	t.Helper()
+	if err := l.(*net.TCPListener).SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
 // keyring serves an ssh-agent with one key on a unix socket.
 func keyring(t *testing.T) (socket string) {
 	t.Helper()
@@ -258,7 +294,6 @@ func keyring(t *testing.T) (socket string) {
 // while: some end by themselves a moment after what they worked for.
 func noGoroutines(t testing.TB) {
 	t.Helper()
-	const patience = 5 * time.Second
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for timeout := time.After(patience); ; {

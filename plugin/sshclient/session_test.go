@@ -41,7 +41,7 @@ func TestRun(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			test.cmd.Stdout, test.cmd.Stderr = &stdout, &stderr
-			err := client.Run(t.Context(), test.cmd)
+			err := client.Run(bounded(t), test.cmd)
 			if diff := cmp.Diff(test.err, err); diff != "" {
 				t.Errorf("Run fails otherwise (-want +got):\n%s", diff)
 			}
@@ -61,6 +61,14 @@ func neverReader(t *testing.T) io.Reader {
 	r, w := io.Pipe()
 	t.Cleanup(func() { _ = w.Close() })
 	return r
+}
+
+// bounded returns a context for commands that only end if all goes well.
+func bounded(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
 }
 
 // signalWriter closes a channel once something is written that contains text.
@@ -91,7 +99,7 @@ func TestResize(t *testing.T) {
 		<-stdout.done
 		resize <- sshclient.Size{Width: 132, Height: 43}
 	}()
-	err := client.Run(t.Context(), sshclient.Command{
+	err := client.Run(bounded(t), sshclient.Command{
 		Line:   `trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 0.01; done`,
 		TTY:    &sshclient.TTY{Term: "xterm", Width: 80, Height: 24, Resize: resize},
 		Stdout: stdout,
@@ -105,7 +113,7 @@ func TestResize(t *testing.T) {
 func TestCancelRun(t *testing.T) {
 	client := newServer(t).client(t)
 	why := errors.New("enough")
-	ctx, cancel := context.WithCancelCause(t.Context())
+	ctx, cancel := context.WithCancelCause(bounded(t))
 	stdout := newSignalWriter("ready")
 	go func() {
 		<-stdout.done
@@ -130,7 +138,7 @@ func TestLostRun(t *testing.T) {
 		<-stdout.done
 		proxy.Cut()
 	}()
-	err := client.Run(t.Context(), sshclient.Command{Line: "echo ready; cat", Stdout: stdout, Stdin: neverReader(t)})
+	err := client.Run(bounded(t), sshclient.Command{Line: "echo ready; cat", Stdout: stdout, Stdin: neverReader(t)})
 	if !errors.Is(err, sshclient.ErrConnectionLost) {
 		t.Errorf("Run fails with %v", err)
 	}
@@ -141,7 +149,7 @@ func TestClosedOutput(t *testing.T) {
 	client := newServer(t).client(t)
 	r, w := io.Pipe()
 	_ = r.Close()
-	err := client.Run(t.Context(), sshclient.Command{Line: "yes", Stdout: w})
+	err := client.Run(bounded(t), sshclient.Command{Line: "yes", Stdout: w})
 	if !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("Run fails with %v", err)
 	}
@@ -159,7 +167,7 @@ func TestInput(t *testing.T) {
 			<-stdout.done
 			_, _ = typing.Write([]byte(word + "\n"))
 		}()
-		if err := client.Run(t.Context(), sshclient.Command{Line: "echo ready; head -n 1", Stdin: input, Stdout: stdout}); err != nil {
+		if err := client.Run(bounded(t), sshclient.Command{Line: "echo ready; head -n 1", Stdin: input, Stdout: stdout}); err != nil {
 			t.Fatal(err)
 		}
 		if got, want := stdout.seen.String(), "ready\n"+word+"\n"; got != want {

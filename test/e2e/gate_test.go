@@ -12,9 +12,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/kubectl-okteto/kubectl-okteto/test/lab"
 )
 
 // gate stands between the plugin and the API server, and stops what passes it
@@ -103,7 +106,7 @@ func (g *gate) await(t *testing.T) {
 	t.Helper()
 	select {
 	case <-g.stopped:
-	case <-t.Context().Done():
+	case <-time.After(lab.Patience):
 		t.Fatal("nothing came to the gate")
 	}
 }

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -132,7 +133,9 @@ func TestInterruptedCommand(t *testing.T) {
 // onTerminal runs up on a terminal of its own.
 func (p *place) onTerminal(args ...string) (*session, *os.File) {
 	p.t.Helper()
-	cmd := p.Command(p.t.Context(), p.src, args...)
+	ctx, cancel := context.WithTimeout(p.t.Context(), lab.Patience)
+	p.t.Cleanup(cancel)
+	cmd := p.Command(ctx, p.src, args...)
 	terminal, err := pty.Start(cmd)
 	if err != nil {
 		p.t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"testing"
+
+	"github.com/kubectl-okteto/kubectl-okteto/test/lab"
 )
 
 // freePorts returns ports that were free a moment ago.
@@ -16,12 +18,10 @@ func freePorts(t *testing.T, n int) []int {
 	t.Helper()
 	ports := make([]int, n)
 	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
+		var err error
+		if ports[i], err = lab.FreePort(); err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = l.Close() }()
-		ports[i] = l.Addr().(*net.TCPAddr).Port
 	}
 	return ports
 }
@@ -47,7 +47,8 @@ func serve(t *testing.T, port int, text string) func() int64 {
 // get returns the body that a local port answers with.
 func get(t *testing.T, port int) string {
 	t.Helper()
-	resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/", port))
+	client := http.Client{Timeout: lab.Patience}
+	resp, err := client.Get(fmt.Sprintf("http://127.0.0.1:%d/", port))
 	if err != nil {
 		t.Error(err)
 		return ""

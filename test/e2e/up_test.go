@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/creack/pty"
 
@@ -123,7 +124,11 @@ func TestUpOnATerminal(t *testing.T) {
 	_, _ = terminal.WriteString("\x03")
 	s.out("interrupted")
 	_, _ = terminal.WriteString("exit 7\r")
-	<-copied
+	select {
+	case <-copied:
+	case <-time.After(lab.Patience):
+		t.Fatalf("up does not end:\n%s", screen)
+	}
 	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 7 {
 		t.Errorf("up ended with %v, want exit status 7\n%s", err, screen)
 	}

@@ -181,7 +181,10 @@ func TestMultiplexing(t *testing.T) {
 	control("-O", "forward", "-R", forward, "dev")
 	control("-O", "exit", "dev")
 	eventually(t, "nobody listens any more", func() bool {
-		_, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			c.Close()
+		}
 		return err != nil
 	})
 }

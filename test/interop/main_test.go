@@ -23,6 +23,7 @@ import (
 	"github.com/kubectl-okteto/kubectl-okteto/agent"
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
 	"github.com/kubectl-okteto/kubectl-okteto/agent/sshd"
+	"github.com/kubectl-okteto/kubectl-okteto/test/lab"
 )
 
 // TestMain makes this binary the agent too: with a role as its first argument
@@ -125,12 +126,11 @@ func start(t *testing.T, options ...option) *pod {
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := lab.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return port
 }
 
 func (p *pod) path(elem ...string) string { return filepath.Join(append([]string{p.dir}, elem...)...) }
@@ -206,7 +206,7 @@ func (p *pod) daemon(c *exec.Cmd) *exec.Cmd {
 // configure waits for the host key and writes the client's configuration.
 func (p *pod) configure() {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(p.t.Context(), lab.Patience)
 	defer cancel()
 	key, err := sshd.WaitHostKey(ctx, p.stateDir())
 	if err != nil {

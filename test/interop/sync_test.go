@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/engine"
+	"github.com/kubectl-okteto/kubectl-okteto/test/lab"
 )
 
 // runSync runs the laptop's end over a connection of its own until the
@@ -77,6 +78,8 @@ func TestSync(t *testing.T) {
 			t.Errorf("%s: %q, %v; want %q", filepath.Join(dir, name), got, err, want)
 		}
 	}
+	bounded, cancel := context.WithTimeout(t.Context(), lab.Patience)
+	defer cancel()
 	put(local, "both", "laptop")
 	put(local, "from-laptop", "laptop")
 	leader, err := engine.NewLeader(engine.Config{Root: local, StateDir: p.path("leader")})
@@ -86,7 +89,7 @@ func TestSync(t *testing.T) {
 	t.Cleanup(func() { leader.Close() })
 	status := p.watchStatus()
 	stop := p.runSync(leader, root)
-	if err := leader.Settle(t.Context()); err != nil {
+	if err := leader.Settle(bounded); err != nil {
 		t.Fatal(err)
 	}
 	is(root, "both", "laptop")
@@ -97,12 +100,12 @@ func TestSync(t *testing.T) {
 		t.Errorf("the status is about %s", s.Roots[0].Path)
 	}
 	put(local, "edited", "1")
-	if err := leader.Flush(t.Context()); err != nil {
+	if err := leader.Flush(bounded); err != nil {
 		t.Fatal(err)
 	}
 	is(root, "edited", "1")
 	p.output("dev", "rm src/from-image; printf pod >src/from-pod")
-	if err := leader.Settle(t.Context()); err != nil {
+	if err := leader.Settle(bounded); err != nil {
 		t.Fatal(err)
 	}
 	is(local, "from-pod", "pod")
@@ -117,7 +120,7 @@ func TestSync(t *testing.T) {
 	put(local, "meanwhile", "laptop")
 	stop = p.runSync(leader, root)
 	defer stop()
-	if err := leader.Settle(t.Context()); err != nil {
+	if err := leader.Settle(bounded); err != nil {
 		t.Fatal(err)
 	}
 	is(root, "meanwhile", "laptop")
@@ -147,7 +150,9 @@ func TestSyncOfUnknownRoot(t *testing.T) {
 	if ok, err := channel.SendRequest("subsystem", true, newSessionRequest(config.SubsystemSync)); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
-	err = leader.Run(t.Context(), channel, "/no/such/root")
+	ctx, cancel := context.WithTimeout(t.Context(), lab.Patience)
+	defer cancel()
+	err = leader.Run(ctx, channel, "/no/such/root")
 	if _, ok := errors.AsType[*engine.StopError](err); !ok {
 		t.Errorf("got %v", err)
 	}

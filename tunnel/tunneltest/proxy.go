@@ -1,6 +1,7 @@
 package tunneltest
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -80,13 +81,22 @@ func (p *Proxy) Connections() int {
 	return len(p.conns) / 2
 }
 
-// AwaitConnection waits until a connection is open.
-func (p *Proxy) AwaitConnection() {
+// AwaitConnection waits until a connection is open, or fails when ctx or the
+// proxy ends.
+func (p *Proxy) AwaitConnection(ctx context.Context) error {
+	defer context.AfterFunc(ctx, func() { p.set(func() {}) })()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.conns) == 0 && !p.closed {
+	for len(p.conns) == 0 {
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case p.closed:
+			return net.ErrClosed
+		}
 		p.changed.Wait()
 	}
+	return nil
 }
 
 // Traffic returns what has passed so far.

@@ -2,6 +2,7 @@ package tunneltest_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"io"
 	"net"
@@ -85,7 +86,11 @@ func TestProxyCounts(t *testing.T) {
 func TestProxyFaults(t *testing.T) {
 	p := newEcho(t)
 	conn := connect(t, p)
-	p.AwaitConnection()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := p.AwaitConnection(ctx); err != nil {
+		t.Fatal(err)
+	}
 	p.BlackHole(true)
 	if _, err := conn.Write([]byte("x")); err != nil {
 		t.Fatal(err)
