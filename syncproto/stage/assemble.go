@@ -25,9 +25,12 @@ type Source interface {
 	Read(ctx context.Context, ranges []Range, yield func(piece []byte) error) error
 }
 
-// buffers is how many chunks of an assembly are in memory: while one is
-// written, the next ones are read and verified.
-const buffers = 4
+// An assembly is written in aligned blocks, which costs the system half of what
+// chunks of odd lengths would. While one is written, the next is filled.
+const (
+	blockSize = 512 << 10
+	buffers   = 3
+)
 
 // maxSurprises is how many chunks may turn out not to be where they should be
 // before a put is given up for the time being: each costs a round trip.
@@ -55,13 +58,14 @@ type assembly struct {
 type flow struct {
 	filled    int64 // bytes that were read and verified
 	surprises int   // chunks that were not where they should be
+	block     block // the one that is being filled
 	free      chan []byte
-	ready     chan filled
+	ready     chan block
 }
 
-// filled is a verified chunk that waits to be written.
-type filled struct {
-	buf    []byte
+// block is a stretch of verified content that waits to be written.
+type block struct {
+	buf    []byte // what is filled; its capacity has room for another chunk
 	offset int64
 }
 
@@ -69,10 +73,10 @@ type filled struct {
 func (s *Stage) assemble(ctx context.Context, f *os.File, t target, source Source) error {
 	a := &assembly{
 		s: s, t: t, source: source, sum: chunk.NewSummer(),
-		flow: flow{free: make(chan []byte, buffers), ready: make(chan filled, buffers)},
+		flow: flow{free: make(chan []byte, buffers), ready: make(chan block, buffers)},
 	}
 	for range buffers {
-		a.free <- make([]byte, syncproto.ChunkMax)
+		a.free <- make([]byte, 0, blockSize+syncproto.ChunkMax)
 	}
 	for _, p := range []string{t.Path, t.From} {
 		a.describe(p)
@@ -160,6 +164,9 @@ func (a *assembly) fill(ctx context.Context, parts <-chan []syncproto.Chunk) err
 			return err
 		}
 	}
+	if a.block.buf != nil {
+		a.ready <- a.block // it has room for all buffers
+	}
 	return ctx.Err()
 }
 
@@ -195,37 +202,61 @@ func (a *assembly) plan(part []syncproto.Chunk) (here []origin, missing []Range)
 // fillPart reads and verifies the chunks of the next part: from here, or from
 // fetched.
 func (a *assembly) fillPart(ctx context.Context, part []syncproto.Chunk, here []origin, fetched io.Reader) error {
-	offset := a.filled
 	for i, c := range part {
-		at := offset
-		offset += int64(c.Length)
 		if c == a.s.zeros {
-			continue // it stays a hole
+			a.filled += int64(c.Length) // it stays a hole
+			continue
 		}
-		var buf []byte
-		select {
-		case buf = <-a.free:
-			buf = buf[:c.Length]
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := a.next(ctx); err != nil {
+			return err
 		}
+		n := len(a.block.buf)
+		buf := a.block.buf[n : n+int(c.Length)]
 		if here[i].places == nil || !a.copy(buf, here[i], c.Digest) {
-			if err := a.fetch(ctx, buf, at, fetched, here[i].places == nil); err != nil {
+			if err := a.fetch(ctx, buf, fetched, here[i].places == nil); err != nil {
 				return err
 			}
 			if chunk.Sum(buf) != c.Digest {
 				return fmt.Errorf("%q: %w", a.t.Path, errContent)
 			}
 		}
-		a.ready <- filled{buf: buf, offset: at} // it has room for all buffers
+		a.block.buf = a.block.buf[:n+len(buf)]
+		a.filled += int64(c.Length)
 	}
-	a.filled = offset
 	return nil
 }
 
-// fetch fills buf with what is at offset: from the stream if that was planned,
-// or by a request of its own.
-func (a *assembly) fetch(ctx context.Context, buf []byte, offset int64, fetched io.Reader, planned bool) error {
+// next makes room for a chunk: it passes the block on if that is full, or ends
+// at a hole.
+func (a *assembly) next(ctx context.Context) error {
+	full := a.block
+	var rest []byte
+	if full.buf != nil {
+		end := full.offset + int64(len(full.buf))
+		limit := full.offset/blockSize*blockSize + blockSize
+		if end == a.filled && end < limit {
+			return nil
+		}
+		if end > limit && end == a.filled {
+			n := limit - full.offset
+			full.buf, rest = full.buf[:n], full.buf[n:]
+		}
+	}
+	select {
+	case buf := <-a.free:
+		a.block = block{buf: append(buf, rest...), offset: a.filled - int64(len(rest))}
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if full.buf != nil {
+		a.ready <- full // it has room for all buffers
+	}
+	return nil
+}
+
+// fetch fills buf with the next chunk: from the stream if that was planned, or
+// by a request of its own.
+func (a *assembly) fetch(ctx context.Context, buf []byte, fetched io.Reader, planned bool) error {
 	if planned {
 		if _, err := io.ReadFull(fetched, buf); err != nil {
 			return ContentError(err)
@@ -236,7 +267,7 @@ func (a *assembly) fetch(ctx context.Context, buf []byte, offset int64, fetched 
 		return fmt.Errorf("%q: what it was copied from changes: %w", a.t.Path, errContent)
 	}
 	rest := buf
-	err := a.source.Read(ctx, []Range{{Offset: offset, Length: int64(len(buf))}}, func(piece []byte) error {
+	err := a.source.Read(ctx, []Range{{Offset: a.filled, Length: int64(len(buf))}}, func(piece []byte) error {
 		rest = rest[copy(rest, piece):]
 		return nil
 	})
@@ -292,13 +323,13 @@ func (a *assembly) close() {
 	}
 }
 
-// write writes the chunks as they get ready.
+// write writes the blocks as they get ready.
 func (a *assembly) write(ctx context.Context, f *os.File) error {
-	for c := range a.ready {
-		if _, err := f.WriteAt(c.buf, c.offset); err != nil {
+	for b := range a.ready {
+		if _, err := f.WriteAt(b.buf, b.offset); err != nil {
 			return err
 		}
-		a.free <- c.buf[:cap(c.buf)] // it has room for all buffers
+		a.free <- b.buf[:0] // it has room for all buffers
 	}
 	return ctx.Err()
 }
