@@ -114,6 +114,35 @@ func TestLargeFiles(t *testing.T) {
 	}
 }
 
+// TestInterruptedLargeFile cuts the connection in the midst of a large file:
+// what had arrived is not sent again, and nothing is left of it in the end.
+func TestInterruptedLargeFile(t *testing.T) {
+	const size, cut = 8 << 20, 5 << 20
+	p := newPair(t)
+	write(t, p.laptop, "dir/f", string(random(1, size)))
+	p.boot()
+	a, b := net.Pipe()
+	half := &cutter{Conn: a}
+	half.left.Store(cut)
+	s := p.connect(half, b)
+	<-s.leads
+	s.leads <- nil
+	s.stop()
+	var n atomic.Int64
+	a, b = net.Pipe()
+	s = p.connect(counter{a, &n}, counter{b, &n}) // the same processes
+	defer s.stop()
+	p.settle()
+	if sent := n.Load(); sent > size-cut/2 {
+		t.Errorf("%d bytes were sent after the cut", sent)
+	}
+	for _, root := range []string{p.laptop, p.pod} {
+		if left, err := filepath.Glob(filepath.Join(root, "dir", syncproto.TempPrefix+"*")); err != nil || len(left) > 0 {
+			t.Errorf("left are %q, %v", left, err)
+		}
+	}
+}
+
 // TestLargeFileWhileItIsWritten lets a large file change all the time: what
 // arrives is always one of its versions, and the last one in the end.
 func TestLargeFileWhileItIsWritten(t *testing.T) {

@@ -24,11 +24,12 @@ type replica struct {
 	cfg   Config
 	probe bool // find out whether the file system keeps permission bits
 	// state
-	index *tree.Index
-	trash *stage.Trash
-	rules atomic.Pointer[rules]
-	now   atomic.Pointer[opened] // nil while no root is open
-	ready bool                   // the root is open and scanned, for the next session
+	index    *tree.Index
+	trash    *stage.Trash
+	partials stage.Partials
+	rules    atomic.Pointer[rules]
+	now      atomic.Pointer[opened] // nil while no root is open
+	ready    bool                   // the root is open and scanned, for the next session
 
 	notes notes
 	// needed is the number of watches that the user was told to allow; used by
@@ -105,7 +106,7 @@ func (r *replica) open(ru *rules) (err error) {
 
 func (r *replica) newStage(root *tree.Root, modes bool) *stage.Stage {
 	return stage.New(stage.Config{
-		Root: root, Index: r.index, Trash: r.trash, Owner: r.cfg.Owner, Modes: modes,
+		Root: root, Index: r.index, Trash: r.trash, Partials: &r.partials, Owner: r.cfg.Owner, Modes: modes,
 		Deletable: func(p string, dir bool) bool { return r.rules.Load().deletable(p, dir) },
 	})
 }
@@ -223,7 +224,11 @@ func (r *replica) scan(ctx context.Context, opts tree.Options) ([]string, error)
 func (r *replica) firstScan(ctx context.Context) error {
 	before := r.index.Size()
 	root := r.now.Load().root
-	_, err := r.scan(ctx, tree.Options{Temp: func(p string) { _ = stage.Clean(root.Root, p) }})
+	_, err := r.scan(ctx, tree.Options{Temp: func(p string) {
+		if !r.partials.Keeps(p) {
+			_ = stage.Clean(root.Root, p)
+		}
+	}})
 	if err != nil {
 		return err
 	}

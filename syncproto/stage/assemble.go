@@ -57,6 +57,7 @@ type assembly struct {
 // flow is what moves through an assembly.
 type flow struct {
 	filled    int64 // bytes that were read and verified
+	written   int64 // bytes that were written
 	surprises int   // chunks that were not where they should be
 	block     block // the one that is being filled
 	free      chan []byte
@@ -90,6 +91,9 @@ func (s *Stage) assemble(ctx context.Context, f *os.File, t target, source Sourc
 	g.Go(func() error { defer close(a.ready); return a.fill(ctx, parts) })
 	g.Go(func() error { return a.write(ctx, f) })
 	if err := g.Wait(); err != nil {
+		if !isDiskFull(err) {
+			a.suspend(f)
+		}
 		return err
 	}
 	s.cfg.Index.Chunks().Describe(t.Entry.Digest, a.list)
@@ -278,42 +282,40 @@ func (a *assembly) fetch(ctx context.Context, buf []byte, fetched io.Reader, pla
 }
 
 // copy fills buf from one of the places of o, and reports whether it holds the
-// chunk with digest d then.
+// chunk with digest d then. A place that does not hold what it should is
+// forgotten; an entry's next event brings it back.
 func (a *assembly) copy(buf []byte, o origin, d syncproto.Digest) bool {
 	for _, p := range o.places {
-		f := a.openPlace(o.digest, p)
-		if f == nil {
-			continue
+		f, err := a.openPlace(p)
+		if err == nil {
+			_, err = f.ReadAt(buf, o.offset)
 		}
-		if _, err := f.ReadAt(buf, o.offset); err == nil && chunk.Sum(buf) == d {
+		if err == nil && chunk.Sum(buf) == d {
 			return true
 		}
+		a.s.cfg.Index.Chunks().Remove(o.digest, p)
 	}
 	return false
 }
 
-// openPlace opens the file at p, nil if it cannot be had. The last one stays
-// open for the next chunk. A place in the trash that is no more is forgotten;
-// one in the root has events of its own.
-func (a *assembly) openPlace(d syncproto.Digest, p chunk.Place) *os.File {
+// openPlace opens the file at p. The last one stays open for the next chunk.
+func (a *assembly) openPlace(p chunk.Place) (*os.File, error) {
 	if a.open != nil && a.place == p {
-		return a.open
+		return a.open, nil
 	}
 	a.close()
+	var f *os.File
 	var err error
 	if p.Trash {
-		if a.open, err = a.s.cfg.Trash.open(p.Path); err != nil {
-			a.s.cfg.Index.Chunks().Remove(d, p)
-		}
+		f, err = a.s.cfg.Trash.open(p.Path)
 	} else {
-		a.open, err = tree.OpenFile(a.s.cfg.Root, p.Path)
+		f, err = tree.OpenFile(a.s.cfg.Root, p.Path)
 	}
 	if err != nil {
-		a.open = nil
-		return nil
+		return nil, err
 	}
-	a.place = p
-	return a.open
+	a.open, a.place = f, p
+	return f, nil
 }
 
 func (a *assembly) close() {
@@ -329,6 +331,7 @@ func (a *assembly) write(ctx context.Context, f *os.File) error {
 		if _, err := f.WriteAt(b.buf, b.offset); err != nil {
 			return err
 		}
+		a.written = b.offset + int64(len(b.buf))
 		a.free <- b.buf[:0] // it has room for all buffers
 	}
 	return ctx.Err()

@@ -30,6 +30,7 @@ func (s *Stage) put(ctx context.Context, t target, source Source) error {
 	if err != nil {
 		return err
 	}
+	t.temp = temp
 	err = s.fill(ctx, f, t, source)
 	if err == nil && s.cfg.Modes {
 		err = f.Chmod(fs.FileMode(t.Entry.Mode))
@@ -45,7 +46,9 @@ func (s *Stage) put(ctx context.Context, t target, source Source) error {
 	if err == nil {
 		err = s.place(t, temp)
 	}
-	if err != nil {
+	if err == nil {
+		s.drop(s.cfg.Partials.take(t.Path))
+	} else if !s.cfg.Partials.Keeps(t.tempPath()) {
 		_ = t.dir.Remove(temp)
 	}
 	return err

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/chunk"
@@ -29,6 +30,8 @@ type Config struct {
 	Trash *Trash
 	// Owner is given to what is created; nil leaves it to the system.
 	Owner *Owner
+	// Partials keeps what interrupted puts have written; nil for not.
+	Partials *Partials
 	// Modes says whether the file system keeps permission bits.
 	Modes bool
 	// Deletable says of an entry that sync does not see whether it may go with
@@ -54,7 +57,11 @@ type target struct {
 	dir   *os.Root
 	name  string
 	batch string
+	temp  string // name of the temporary file of a put
 }
+
+// tempPath returns the path of the temporary file.
+func (t target) tempPath() string { return path.Join(tree.Parent(t.Path), t.temp) }
 
 // openFolder opens a folder of the root, and makes it if make is set. Every
 // folder on the way must be a real one: os.Root would follow a symlink that
