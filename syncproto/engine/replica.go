@@ -24,12 +24,11 @@ type replica struct {
 	cfg   Config
 	probe bool // find out whether the file system keeps permission bits
 	// state
-	index    *tree.Index
-	trash    *stage.Trash
-	partials stage.Partials
-	rules    atomic.Pointer[rules]
-	now      atomic.Pointer[opened] // nil while no root is open
-	ready    bool                   // the root is open and scanned, for the next session
+	index *tree.Index
+	saved
+	rules atomic.Pointer[rules]
+	now   atomic.Pointer[opened] // nil while no root is open
+	ready bool                   // the root is open and scanned, for the next session
 
 	notes notes
 	// needed is the number of watches that the user was told to allow; used by
@@ -40,6 +39,12 @@ type replica struct {
 
 	mu sync.Mutex
 	id tree.Identity
+}
+
+// saved are contents that are no entries.
+type saved struct {
+	trash    *stage.Trash
+	partials stage.Partials
 }
 
 // opened is a root in use.
@@ -62,7 +67,7 @@ func newReplica(cfg Config, probe bool) (*replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &replica{cfg: cfg, probe: probe, trash: trash}
+	r := &replica{cfg: cfg, probe: probe, saved: saved{trash: trash}}
 	r.index, r.id = tree.LoadIndex(cfg.StateDir)
 	r.index.Chunks().Retain(func(p chunk.Place) bool { return !p.Trash || trash.Has(p.Path) })
 	trash.OnDrop(func(batch string) {

@@ -102,8 +102,13 @@ func (s *Stage) assemble(ctx context.Context, f *os.File, t target, source Sourc
 
 // describe makes sure that the chunks of a file of the root can be found.
 func (a *assembly) describe(p string) {
-	rec := a.s.cfg.Index.Get(p)
-	if rec.Type != syncproto.EntryFile || !chunk.Large(rec.Size) || a.s.cfg.Index.Chunks().Chunks(rec.Digest) != nil {
+	x := a.s.cfg.Index
+	rec := x.Get(p)
+	if rec.Type != syncproto.EntryFile || !chunk.Large(rec.Size) {
+		return
+	}
+	x.Chunks().Put(rec.Digest, chunk.Place{Path: p})
+	if x.Chunks().Chunks(rec.Digest) != nil {
 		return
 	}
 	f, err := tree.OpenFile(a.s.cfg.Root, p)
@@ -111,7 +116,7 @@ func (a *assembly) describe(p string) {
 		return // its chunks will be fetched
 	}
 	defer f.Close()
-	_ = a.s.cfg.Index.Describe(f, rec.Digest) // likewise
+	_ = x.Describe(f, rec.Digest) // likewise
 }
 
 // lists sends the chunk list of the content, part by part and verified as far
