@@ -115,9 +115,10 @@ func TestLargeFiles(t *testing.T) {
 }
 
 // TestInterruptedLargeFile cuts the connection in the midst of a large file:
-// what had arrived is not sent again, and nothing is left of it in the end.
+// what was written is not sent again, and nothing is left of it in the end. Up
+// to 4 MiB had arrived without being written yet.
 func TestInterruptedLargeFile(t *testing.T) {
-	const size, cut = 8 << 20, 5 << 20
+	const size, cut = 16 << 20, 12 << 20
 	p := newPair(t)
 	write(t, p.laptop, "dir/f", string(random(1, size)))
 	p.boot()
