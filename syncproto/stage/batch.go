@@ -28,7 +28,14 @@ type Batch struct {
 // folder is an open folder of a root.
 type folder struct {
 	*os.Root
+	at    *os.File // the folder itself, for system calls that os.Root has no name for
 	paths []string // that were changed in it
+}
+
+// close closes what is open of the folder.
+func (f *folder) close() {
+	_ = f.at.Close()
+	_ = f.Root.Close()
 }
 
 // Begin starts a batch; name is its folder in the trash.
@@ -46,7 +53,7 @@ func (b *Batch) End() {
 				_, _ = s.cfg.Index.Look(s.cfg.Root, p, func(string, string) {})
 			}
 		}
-		_ = f.Close()
+		f.close()
 	}
 }
 
@@ -90,7 +97,7 @@ func (b *Batch) apply(ctx context.Context, c *syncproto.Change, source Source) e
 	if c.Expect.Type == syncproto.EntryDir && c.Entry.Type != syncproto.EntryDir {
 		b.forget(c.Path)
 	}
-	t := target{Change: c, dir: parent, name: path.Base(c.Path), batch: b.name}
+	t := target{Change: c, dir: parent.Root, at: parent.at, name: path.Base(c.Path), batch: b.name}
 	switch c.Op {
 	case syncproto.OpPut:
 		return s.put(ctx, t, source)
@@ -109,20 +116,26 @@ func (b *Batch) apply(ctx context.Context, c *syncproto.Change, source Source) e
 
 // parent returns the open folder that holds the path of c, and makes it if it
 // is missing and needed.
-func (b *Batch) parent(c *syncproto.Change) (*os.Root, error) {
+func (b *Batch) parent(c *syncproto.Change) (*folder, error) {
 	dir := tree.Parent(c.Path)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if f := b.folders[dir]; f != nil {
 		f.paths = append(f.paths, c.Path)
-		return f.Root, nil
+		return f, nil
 	}
 	root, err := b.stage.openFolder(dir, c.Op != syncproto.OpDelete)
 	if err != nil {
 		return nil, err
 	}
-	b.folders[dir] = &folder{Root: root, paths: []string{c.Path}}
-	return root, nil
+	at, err := root.Open(".")
+	if err != nil {
+		_ = root.Close()
+		return nil, err
+	}
+	f := &folder{Root: root, at: at, paths: []string{c.Path}}
+	b.folders[dir] = f
+	return f, nil
 }
 
 // forget closes what is open of a folder that is about to be replaced.
@@ -131,7 +144,7 @@ func (b *Batch) forget(p string) {
 	defer b.mu.Unlock()
 	for dir, f := range b.folders {
 		if tree.Under(dir, p) {
-			_ = f.Close()
+			f.close()
 			delete(b.folders, dir)
 		}
 	}

@@ -26,7 +26,7 @@ func (s *Stage) symlink(t target) error {
 
 func (s *Stage) mkdir(t target) error {
 	defer s.cfg.Index.Lock(t.Path)()
-	done, err := s.check(t)
+	_, done, err := s.check(t)
 	if done || err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (s *Stage) mkdir(t target) error {
 
 func (s *Stage) chmod(t target) error {
 	defer s.cfg.Index.Lock(t.Path)()
-	done, err := s.check(t)
+	now, done, err := s.check(t)
 	if done || err != nil {
 		return err
 	}
@@ -56,14 +56,16 @@ func (s *Stage) chmod(t target) error {
 			return err
 		}
 	}
-	return s.cfg.Index.Placed(t.dir, t.name, t.Path, t.Entry)
+	e := t.Entry
+	e.MTime = now.MTime // a change of mode brings none
+	return s.cfg.Index.Placed(t.dir, t.name, t.Path, e)
 }
 
 // delete removes a file or symlink, or a folder with nothing in it but our own
 // leftovers and what the ignore patterns allow to go with it.
 func (s *Stage) delete(t target) error {
 	defer s.cfg.Index.Lock(t.Path)()
-	done, err := s.check(t)
+	now, done, err := s.check(t)
 	if done || err != nil {
 		return err
 	}
@@ -73,10 +75,10 @@ func (s *Stage) delete(t target) error {
 			return err
 		}
 	}
-	err = t.dir.Remove(t.name)
+	err = s.remove(t, now)
 	if isNotEmpty(err) {
 		if err = s.empty(t); err == nil {
-			err = t.dir.Remove(t.name)
+			err = s.remove(t, now)
 		}
 	}
 	if err != nil {

@@ -58,13 +58,14 @@ func (s *Stage) put(ctx context.Context, t target, source Source) error {
 // done or refused anyway costs nothing.
 func (s *Stage) peek(t target) (done bool, err error) {
 	defer s.cfg.Index.Lock(t.Path)()
-	return s.check(t)
+	_, done, err = s.check(t)
+	return done, err
 }
 
-// place checks once more, retires the old entry and renames temp over it.
+// place checks once more, retires the old entry and puts temp in its place.
 func (s *Stage) place(t target, temp string) error {
 	defer s.cfg.Index.Lock(t.Path)()
-	done, err := s.check(t)
+	now, done, err := s.check(t)
 	if err != nil {
 		return err
 	}
@@ -77,7 +78,7 @@ func (s *Stage) place(t target, temp string) error {
 	if err := s.retire(t); err != nil {
 		return err
 	}
-	if err := t.dir.Rename(temp, t.name); err != nil {
+	if err := s.replace(t, temp, now); err != nil {
 		return err
 	}
 	return s.cfg.Index.Placed(t.dir, t.name, t.Path, t.Entry)

@@ -55,6 +55,7 @@ func New(cfg Config) *Stage {
 type target struct {
 	*syncproto.Change
 	dir   *os.Root
+	at    *os.File // dir, for system calls that os.Root has no name for
 	name  string
 	batch string
 	temp  string // name of the temporary file of a put
@@ -115,35 +116,35 @@ func (s *Stage) folder(a string, create bool) error {
 	return nil
 }
 
-// check compares the disk with what the sender believes. done means that the
-// path already is what the change would make of it. The caller holds the lock
-// of the path.
-func (s *Stage) check(t target) (done bool, err error) {
+// check compares the disk, which it returns, with what the sender believes. done
+// means that the path already is what the change would make of it. The caller
+// holds the lock of the path.
+func (s *Stage) check(t target) (now tree.Record, done bool, err error) {
 	if s.cfg.Root.Aliased(t.dir, t.name) {
 		s.cfg.Index.Set(t.Path, tree.Record{})
-		return false, fmt.Errorf("another name that is the same here is in the way: %w", errChanged)
+		return now, false, fmt.Errorf("another name that is the same here is in the way: %w", errChanged)
 	}
 	was := s.cfg.Index.Get(t.Path)
 	now, present, err := s.cfg.Index.Read(t.dir, t.name, t.Path)
 	if errors.Is(err, tree.ErrBusy) {
-		return false, errChanged
+		return now, false, errChanged
 	}
 	if err != nil {
-		return false, err
+		return now, false, err
 	}
 	if now != was {
 		s.cfg.Index.Set(t.Path, now)
 	}
 	if s.same(now.Entry, t.Entry) {
-		return true, nil
+		return now, true, nil
 	}
 	if !s.same(now.Entry, t.Expect) {
-		return false, errChanged
+		return now, false, errChanged
 	}
 	if present && !now.Exists() {
-		return false, fmt.Errorf("something that is not synced is in the way: %w", errChanged)
+		return now, false, fmt.Errorf("something that is not synced is in the way: %w", errChanged)
 	}
-	return false, nil
+	return now, false, nil
 }
 
 func (s *Stage) same(a, b tree.Entry) bool {

@@ -41,7 +41,7 @@ func (t *Trash) place(dir *os.Root, name, to string) error {
 	t.mu.Unlock()
 	if links && !shared(info) {
 		err := link(dir, name, t.root.Root, to)
-		if err == nil || errors.Is(err, fs.ErrExist) {
+		if err == nil || errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		t.mu.Lock()

@@ -75,14 +75,18 @@ func (x *Index) Read(dir *os.Root, name, p string) (rec Record, present bool, er
 }
 
 // Placed makes e the entry of p, which is name in the open folder dir, after it
-// was written there, with the identity that stat tells of it now. The caller
-// holds the lock of p.
+// was written there, with the identity that stat tells of it now. A file whose
+// size or modification time is not that of e may be somebody else's already, so
+// that its record says nothing. The caller holds the lock of p.
 func (x *Index) Placed(dir *os.Root, name, p string, e Entry) error {
 	info, err := dir.Lstat(name)
 	if err != nil {
 		return err
 	}
 	r := identify(info, time.Now())
+	if r.Size != e.Size || r.MTime != e.MTime {
+		r.Checked = r.MTime // as racy as can be
+	}
 	if e.Type != syncproto.EntryFile {
 		r = Record{Entry: Entry{Mode: r.Mode}}
 	}

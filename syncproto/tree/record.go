@@ -45,6 +45,13 @@ func (r Record) Describes(info fs.FileInfo) bool {
 	return now.SameFile(r) && !r.Racy()
 }
 
+// Unwritten reports whether info describes the same file with the content and
+// the permission bits that it had.
+func (r Record) Unwritten(info fs.FileInfo) bool {
+	o := identify(info, time.Time{})
+	return o.Mode == r.Mode && o.Size == r.Size && o.MTime == r.MTime && o.Inode == r.Inode
+}
+
 // Racy reports whether the file may have been written again after it was
 // hashed without stat showing it.
 func (r Record) Racy() bool {
