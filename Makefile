@@ -11,7 +11,7 @@ FUZZTIME      ?= 30s
 STATIC := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w"
 
 # Random runs of the sync engine; SEED comes from the environment.
-SOAK := $(GO) test -count=1 -timeout 24h -v -run '^TestConvergence$$' ./test/convergence
+SOAK := $(GO) test -count=1 -v -run '^(TestConvergence|TestKilledAnywhere)$$'
 
 .PHONY: build
 build: ## compile the plugin and the agent into bin/
@@ -32,12 +32,12 @@ test: ## every test: unit, in-process, interop, cluster
 	test/packages
 	$(GO) vet ./...
 	$(GO) test -race -timeout 5m ./...
-	RUNS=10000 $(SOAK)
+	RUNS=10000 KILLS=400 $(SOAK) -timeout 10m ./test/convergence
 	$(MAKE) e2e
 
 .PHONY: soak
-soak: ## a million random runs of the sync engine: RUNS=, SEED=
-	RUNS=$(or $(RUNS),1000000) $(SOAK)
+soak: ## a million random runs of the sync engine: RUNS=, KILLS=, SEED=
+	RUNS=$(or $(RUNS),1000000) KILLS=$(or $(KILLS),20000) $(SOAK) -timeout 0 ./test/convergence
 
 .PHONY: e2e
 e2e: build ## the tests that need a cluster

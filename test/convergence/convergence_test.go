@@ -11,11 +11,14 @@ import (
 )
 
 // runsInPassing is how many runs a plain go test makes.
-const runsInPassing = 300
+const runsInPassing = 200
 
 // runLimit is when a run counts as hung. It is far above what the slowest takes
 // on a busy machine.
 const runLimit = 60 * time.Second
+
+// failuresMost is how many failures end a test.
+const failuresMost = 5
 
 // number reads a number from the environment.
 func number(t *testing.T, name string, otherwise uint64) uint64 {
@@ -54,7 +57,6 @@ func TestConvergence(t *testing.T) {
 	runs = number(t, "RUNS", runs)
 	dir := scratch(t)
 	t.Logf("%d runs from SEED=%d in %s", runs, first, dir)
-	const failuresMost = 5
 	var next, failed atomic.Uint64
 	var wg sync.WaitGroup
 	for range min(runs, uint64(8*runtime.GOMAXPROCS(0))) {

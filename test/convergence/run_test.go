@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
@@ -28,7 +29,20 @@ type run struct {
 
 // perform carries out a plan in a new folder below dir, and returns how it
 // broke a promise.
-func perform(p plan, dir string, limit time.Duration) (err error) {
+func perform(p plan, dir string, limit time.Duration) error {
+	return within(p, dir, limit, func(r *run) error {
+		for _, s := range p.steps {
+			if err := r.step(s); err != nil {
+				return fmt.Errorf("%s: %w", s, err)
+			}
+		}
+		return nil
+	})
+}
+
+// within gives do a run in a new folder below dir, and verifies afterwards what
+// must hold.
+func within(p plan, dir string, limit time.Duration, do func(*run) error) (err error) {
 	dir, err = os.MkdirTemp(dir, "run")
 	if err != nil {
 		return err
@@ -53,10 +67,8 @@ func perform(p plan, dir string, limit time.Duration) (err error) {
 		}
 		defer r.users[i].root.Close()
 	}
-	for _, s := range p.steps {
-		if err := r.step(s); err != nil {
-			return fmt.Errorf("%s: %w", s, err)
-		}
+	if err := do(r); err != nil {
+		return err
 	}
 	want := r.tree(r.last)
 	if err := r.heal(); err != nil {
@@ -73,7 +85,9 @@ func (r *run) step(s step) error {
 			u = r.users[1]
 		}
 		u.do(s.op)
-		r.last = s.pod
+		if r.plan.turns {
+			r.last = s.pod
+		}
 	case connect:
 		r.ends.disconnect()
 		r.ends.connect(newWire(s.fault, r.plan.room))
@@ -132,15 +146,17 @@ func (r *run) settle() error {
 // once is Settle, but gives up when an end of the session is gone.
 func (r *run) once(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
 	defer cancel()
-	go func() {
+	watching.Go(func() {
 		select {
 		case err := <-r.ends.over:
 			r.ends.over <- err
 			cancel()
 		case <-ctx.Done():
 		}
-	}()
+	})
 	return r.ends.leader.Settle(ctx)
 }
 

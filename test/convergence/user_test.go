@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"sync"
 	"time"
 )
 
@@ -30,6 +31,7 @@ func (o op) String() string {
 
 // A user works in one root. What he writes and what he removes is in the books.
 type user struct {
+	mu    sync.Mutex
 	side  string // the letter of his segments
 	root  *os.Root
 	count int
@@ -44,6 +46,8 @@ func newUser(side, dir string) (*user, error) {
 // do carries an op out. What cannot be done, such as the removal of what is not
 // there, is not done.
 func (u *user) do(o op) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	switch o.verb {
 	case "write":
 		u.write(o, os.O_TRUNC)
