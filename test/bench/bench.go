@@ -43,8 +43,14 @@ type route struct {
 	kubeconfig string
 }
 
+// longest bounds a run: on a machine that is as slow as it may be, something
+// hangs after that.
+const longest = 2 * time.Hour
+
 // run measures what it is asked for and removes what it made.
 func run(ctx context.Context, o options) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
 	root, err := os.Getwd()
 	if err != nil {
 		return err

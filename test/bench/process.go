@@ -64,8 +64,10 @@ func (p pid) memory() (now, peak float64, err error) {
 	return now, peak, nil
 }
 
-// agents returns the agent's processes in a pod by their role. They have to be
-// on this machine.
+// errElsewhere means that the pod's processes cannot be reached from here.
+var errElsewhere = errors.New("the agent's processes are not on this machine, or this is not root on it")
+
+// agents returns the agent's processes in a pod by their role.
 func (s *session) agents() (map[string]pid, error) {
 	const agent = "agent"
 	// Drivers of control groups write the identity of a pod in two ways.
@@ -85,7 +87,7 @@ func (s *session) agents() (map[string]pid, error) {
 		}
 	}
 	if len(roles) == 0 {
-		return nil, errors.New("the agent's processes are not on this machine, or this is not root on it")
+		return nil, errElsewhere
 	}
 	return roles, nil
 }

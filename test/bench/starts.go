@@ -38,7 +38,12 @@ func (b *bench) starts(ctx context.Context, t tree) error {
 		if !b.wants(resumeKey(t)) {
 			continue
 		}
-		if s, err = b.restart(ctx, s); err != nil {
+		s, err = b.restart(ctx, s)
+		if errors.Is(err, errElsewhere) {
+			b.report.say("left out: %s: %v", resumeKey(t), err)
+			continue
+		}
+		if err != nil {
 			return err
 		}
 		resume, again = append(resume, s.synced), append(again, s.ready)
@@ -61,7 +66,9 @@ func (b *bench) peersStart(ctx context.Context, s *session, theirs map[string][]
 	for _, p := range transfers() {
 		name := p.peer + "_" + string(s.tree) + "_s"
 		once := s.tree == t2 && p.peer != "tar"
-		if !b.wants(name) && !(p.peer == "tar" && b.wants(ratio(initialKey(s.tree)))) || once && len(theirs[name]) > 0 {
+		again := "rsync_resume_" + string(s.tree) + "_s"
+		wanted := b.wants(name) || p.peer == "tar" && b.wants(ratio(initialKey(s.tree))) || p.peer == "rsync" && b.wants(again)
+		if !wanted || once && len(theirs[name]) > 0 {
 			continue
 		}
 		dir, err := b.folder(ctx, s, p.peer)
@@ -83,19 +90,18 @@ func (b *bench) peersStart(ctx context.Context, s *session, theirs map[string][]
 		if took, _, err = b.rsync(ctx, s, dir); err != nil {
 			return err
 		}
-		name = "rsync_resume_" + string(s.tree) + "_s"
-		theirs[name] = append(theirs[name], took)
+		theirs[again] = append(theirs[again], took)
 	}
 	return nil
 }
 
 // restart ends `up`, kills the agent, and starts `up` again in the same pod.
 func (b *bench) restart(ctx context.Context, s *session) (*session, error) {
-	if err := s.End(); err != nil {
-		return nil, err
-	}
 	sidecar, err := s.sidecar()
 	if err != nil {
+		return nil, err
+	}
+	if err := s.End(); err != nil {
 		return nil, err
 	}
 	if err := syscall.Kill(int(sidecar), syscall.SIGKILL); err != nil {
