@@ -191,6 +191,7 @@ func (d *development) openFolders() error {
 			Root:     s.Local,
 			StateDir: state,
 			Exclude:  slices.Concat(nestedFolders(d.dev, s), mounted),
+			Mode:     syncMode(s.Mode),
 			OnEvent:  d.session.SyncEvents(s.Local),
 		})
 		if err != nil {
@@ -199,6 +200,18 @@ func (d *development) openFolders() error {
 		d.folders = append(d.folders, &devsession.Folder{Leader: leader, Local: s.Local, Remote: s.Remote})
 	}
 	return nil
+}
+
+// syncMode is the engine's name of a manifest's mode.
+func syncMode(m manifest.SyncMode) engine.Mode {
+	switch m {
+	case manifest.SyncPush:
+		return engine.Push
+	case manifest.SyncPull:
+		return engine.Pull
+	default:
+		return engine.TwoWay
+	}
 }
 
 // pairID names the state of a pair of folders: it stays when the manifest

@@ -29,6 +29,7 @@ type upOptions struct {
 	env          []string
 	remote       int
 	takeOver     bool
+	noWait       bool
 	forwardAgent bool
 	name         string
 	command      []string
@@ -57,6 +58,7 @@ this folder is synced to its working directory.`,
 	flags.StringArrayVarP(&o.env, "env", "e", nil, "environment variable NAME=value of the development container; may be repeated")
 	flags.IntVarP(&o.remote, "remote", "r", 0, "local port for SSH, for tools that cannot use a ProxyCommand")
 	flags.BoolVar(&o.takeOver, "take-over", false, "take the development container from whoever holds it")
+	flags.BoolVar(&o.noWait, "no-wait", false, "run the command before what this machine has is in the pod")
 	flags.BoolVarP(&o.forwardAgent, "forward-agent", "A", false, "let the command use your ssh-agent")
 	return cmd
 }
@@ -217,7 +219,7 @@ func (o *upOptions) prepare(ctx context.Context, cluster Cluster, workloads *wor
 		Command: func(ctx context.Context, client *sshclient.Client) error {
 			return f.runRemote(ctx, client, line, o.forwardAgent)
 		},
-		Socket: d.socket, Timeout: dev.Timeout.Default, Console: d.console,
+		NoWait: o.noWait, Socket: d.socket, Timeout: dev.Timeout.Default, Console: d.console,
 	}
 	return d, nil
 }

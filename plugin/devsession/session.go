@@ -49,6 +49,8 @@ type Session struct {
 	Reverses []Reverse
 	// Command runs the user's command over a connection, to its end.
 	Command func(ctx context.Context, client *sshclient.Client) error
+	// NoWait runs the command before what the laptop has is in the pod.
+	NoWait bool
 	// Socket is the path of the control socket.
 	Socket string
 	// Timeout bounds connecting and the first answer of everything else.

@@ -24,7 +24,7 @@ type Folder struct {
 }
 
 // startSync starts to sync every folder over the connection and waits until
-// what the laptop has is in the pod. A sync that ends later cancels with its
+// what the laptop has is in the pod, unless nobody wants to wait. A sync that ends later cancels with its
 // cause.
 func (s *Session) startSync(ctx context.Context, group *errgroup.Group, client *sshclient.Client, cancel context.CancelCauseFunc) error {
 	step := s.Console.Start()
@@ -36,7 +36,15 @@ func (s *Session) startSync(ctx context.Context, group *errgroup.Group, client *
 			return nil
 		})
 	}
-	if err := s.firstFlush(ctx); err != nil {
+	if s.NoWait {
+		step.Done("synchronizing; not waiting for it")
+		return nil
+	}
+	switch err := s.firstFlush(ctx); {
+	case errors.Is(err, engine.ErrPaused): // before the connection was lost
+		step.Done("%v", err)
+		return nil
+	case err != nil:
 		return err
 	}
 	var files int

@@ -62,17 +62,17 @@ func TestSyncNotations(t *testing.T) {
 		item string
 		want SyncFolder
 	}{
-		{".:/app", SyncFolder{"/work/shop", "/app"}},
-		{"./api/:/app/", SyncFolder{"/work/shop/api", "/app"}},
-		{"/abs:/app", SyncFolder{"/abs", "/app"}},
-		{"~:/app", SyncFolder{"/home/dev", "/app"}},
-		{"~/x:/app", SyncFolder{"/home/dev/x", "/app"}},
-		{"~x:/app", SyncFolder{"/work/shop/~x", "/app"}},
-		{"a:/b", SyncFolder{"/work/shop/a", "/b"}},
-		{`c:\x:/app`, SyncFolder{`c:\x`, "/app"}},
-		{"c:/x:/app", SyncFolder{"c:/x", "/app"}},
-		{"${PROJECT}:/app", SyncFolder{"/work/project", "/app"}},
-		{"a b:/c d", SyncFolder{"/work/shop/a b", "/c d"}},
+		{".:/app", SyncFolder{Local: "/work/shop", Remote: "/app"}},
+		{"./api/:/app/", SyncFolder{Local: "/work/shop/api", Remote: "/app"}},
+		{"/abs:/app", SyncFolder{Local: "/abs", Remote: "/app"}},
+		{"~:/app", SyncFolder{Local: "/home/dev", Remote: "/app"}},
+		{"~/x:/app", SyncFolder{Local: "/home/dev/x", Remote: "/app"}},
+		{"~x:/app", SyncFolder{Local: "/work/shop/~x", Remote: "/app"}},
+		{"a:/b", SyncFolder{Local: "/work/shop/a", Remote: "/b"}},
+		{`c:\x:/app`, SyncFolder{Local: `c:\x`, Remote: "/app"}},
+		{"c:/x:/app", SyncFolder{Local: "c:/x", Remote: "/app"}},
+		{"${PROJECT}:/app", SyncFolder{Local: "/work/project", Remote: "/app"}},
+		{"a b:/c d", SyncFolder{Local: "/work/shop/a b", Remote: "/c d"}},
 	}
 	for _, tt := range tests {
 		dev, err := parseDev(t, "sync: ['"+tt.item+"']")

@@ -20,12 +20,25 @@ func (d *devReader) sync(v value) {
 		d.syncList(v)
 		return
 	}
+	mode := SyncMode("")
 	v.object([]field{
 		{"folders", d.syncList},
+		{"mode", func(v value) { mode = v.syncMode() }},
 		{"compression", later(func(v value) { v.boolean() })},
 		{"verbose", later(func(v value) { v.boolean() })},
 		{"rescanInterval", later(func(v value) { v.integer() })},
 	})
+	for i := range d.dev.Sync {
+		if f := &d.dev.Sync[i]; f.Mode == "" {
+			f.Mode = mode
+		}
+	}
+}
+
+// syncMode reads which side of a sync may change the other.
+func (v value) syncMode() SyncMode {
+	s, _ := v.oneOf(string(SyncTwoWay), string(SyncPush), string(SyncPull))
+	return SyncMode(s)
 }
 
 func (d *devReader) syncList(v value) {
@@ -36,14 +49,37 @@ func (d *devReader) syncList(v value) {
 	}
 	for _, item := range v.items() {
 		d.synced = true
-		if s, ok := item.expanded(); ok {
-			d.syncItem(item, s)
+		if item.isMap() {
+			d.syncFolder(item)
+		} else if s, ok := item.expanded(); ok {
+			d.syncItem(item, s, "")
 		}
 	}
 }
 
+// syncFolder adds a folder with a mode of its own, which Okteto does not have.
+func (d *devReader) syncFolder(v value) {
+	var at value
+	var text string
+	var mode SyncMode
+	var found bool
+	v.object([]field{
+		{"path", func(v value) {
+			at = v
+			text, found = v.expanded()
+		}},
+		{"mode", func(v value) { mode = v.syncMode() }},
+	})
+	switch {
+	case found:
+		d.syncItem(at, text, mode)
+	case at.node == nil:
+		v.fail("needs a path: localPath:remotePath")
+	}
+}
+
 // syncItem adds one localPath:remotePath.
-func (d *devReader) syncItem(v value, s string) {
+func (d *devReader) syncItem(v value, s string, mode SyncMode) {
 	letter := drive(s)
 	local, remote, ok := strings.Cut(s[len(letter):], ":")
 	local = letter + local
@@ -59,7 +95,7 @@ func (d *devReader) syncItem(v value, s string) {
 	if d.p.opts.Stat != nil && !d.service {
 		checkFolder(v, d.p.opts.Stat, local)
 	}
-	d.dev.Sync = append(d.dev.Sync, SyncFolder{Local: local, Remote: target})
+	d.dev.Sync = append(d.dev.Sync, SyncFolder{Local: local, Remote: target, Mode: mode})
 }
 
 // onDrive tells a Windows path with its drive, such as C:\x or C:/x; on every
@@ -154,7 +190,7 @@ func (d *devReader) volumes(v value) {
 		if strings.Contains(s[len(drive(s)):], ":") {
 			item.warn("is deprecated with a local path: put %q under \"sync\"", s)
 			d.synced = true
-			d.syncItem(item, s)
+			d.syncItem(item, s, "")
 			continue
 		}
 		if remote, ok := d.target(item, s); ok {

@@ -108,7 +108,22 @@ type EnvVar struct{ Name, Value string }
 type SyncFolder struct {
 	// Local is absolute after parsing; Remote is absolute and clean.
 	Local, Remote string
+	// Mode is empty where the manifest names none, which is SyncTwoWay.
+	Mode SyncMode
 }
+
+// SyncMode says which side of a sync may change the other.
+type SyncMode string
+
+// Modes of a sync folder.
+const (
+	// SyncTwoWay carries changes both ways.
+	SyncTwoWay SyncMode = "two-way"
+	// SyncPush makes the pod's folder what the laptop's is.
+	SyncPush SyncMode = "push"
+	// SyncPull makes the laptop's folder what the pod's is.
+	SyncPull SyncMode = "pull"
+)
 
 // Forward leads from a local port to a port of the pod, or of a Service when
 // Service or Labels is set.
