@@ -40,6 +40,7 @@ type Config struct {
 type Receiver struct {
 	config  Config
 	changed chan struct{}
+	idle    chan string // roots without a session
 
 	mu    sync.Mutex
 	roots map[string]*root
@@ -57,21 +58,48 @@ type root struct {
 
 // New returns a receiver that does nothing yet.
 func New(c Config) *Receiver {
-	r := &Receiver{config: c, changed: make(chan struct{}, 1), roots: map[string]*root{}}
+	r := &Receiver{
+		config: c, roots: map[string]*root{},
+		changed: make(chan struct{}, 1), idle: make(chan string, len(c.Roots)),
+	}
 	for _, configured := range c.Roots {
 		r.roots[configured.Path] = &root{making: make(chan struct{}, 1)}
+		r.idle <- configured.Path
 	}
 	return r
 }
 
-// Run tells OnStatus about changes until the context ends.
+// Run tells OnStatus about changes and keeps the roots ready for the next
+// session until the context ends.
 func (r *Receiver) Run(ctx context.Context) {
+	var ready sync.WaitGroup
+	defer ready.Wait()
+	ready.Go(func() { r.keepReady(ctx) })
 	for {
 		r.config.OnStatus(r.Status())
 		select {
 		case <-ctx.Done():
 			return
 		case <-r.changed:
+		}
+	}
+}
+
+// keepReady scans roots while no laptop is connected: whoever comes does not
+// wait for it.
+func (r *Receiver) keepReady(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case path := <-r.idle:
+			f, err := r.follower(ctx, path)
+			if err == nil {
+				err = f.Prepare(ctx)
+			}
+			if err != nil && ctx.Err() == nil {
+				r.config.Log.Debug("not ready for the next session", "root", path, "err", err)
+			}
 		}
 	}
 }
@@ -107,9 +135,21 @@ func (r *Receiver) notify() {
 
 // Serve serves one session of sync on a channel.
 func (r *Receiver) Serve(ctx context.Context, channel io.ReadWriteCloser) error {
-	return engine.Accept(ctx, channel, func(path string) (*engine.Follower, error) {
-		return r.follower(ctx, path)
+	var served string
+	err := engine.Accept(ctx, channel, func(path string) (*engine.Follower, error) {
+		f, err := r.follower(ctx, path)
+		if err == nil {
+			served = path
+		}
+		return f, err
 	})
+	if served != "" {
+		select {
+		case r.idle <- served:
+		default: // it is waiting there already
+		}
+	}
+	return err
 }
 
 // follower returns the follower of a root, which it makes on first use.

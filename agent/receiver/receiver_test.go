@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,14 +28,18 @@ type pod struct {
 	receiver *Receiver
 	outer    string
 	statuses chan []config.RootStatus
-	// prepared gets the path of each root that is asked for.
+	// prepared gets the path of each root that is prepared.
 	prepared chan string
-	refuse   error
+	// refuses makes it impossible to prepare a root.
+	refuses atomic.Bool
 }
 
-func newPod(t *testing.T) *pod {
+var errNoSeed = errors.New("the seed has failed")
+
+func newPod(t *testing.T, refuses bool) *pod {
 	t.Helper()
 	p := &pod{t: t, outer: filepath.Join(t.TempDir(), "src"), statuses: make(chan []config.RootStatus, 1000), prepared: make(chan string, 10)}
+	p.refuses.Store(refuses)
 	if err := os.MkdirAll(filepath.Join(p.outer, "inner"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -43,8 +48,11 @@ func newPod(t *testing.T) *pod {
 		Others:   []string{p.outer, filepath.Join(p.outer, "inner")},
 		StateDir: t.TempDir(),
 		Prepare: func(_ context.Context, root string) (*engine.Owner, error) {
+			if p.refuses.Load() {
+				return nil, errNoSeed
+			}
 			p.prepared <- root
-			return nil, p.refuse
+			return nil, nil
 		},
 		OnStatus: func(s []config.RootStatus) { p.statuses <- s },
 		Log:      slog.New(slog.NewTextHandler(io.Discard, nil)),
@@ -99,7 +107,7 @@ func (p *pod) await(what string, condition func([]config.RootStatus) bool) {
 }
 
 func TestServe(t *testing.T) {
-	p := newPod(t)
+	p := newPod(t, false)
 	p.await("all wait", func(s []config.RootStatus) bool {
 		return len(s) == 2 && s[0].Path == p.outer && s[0].State == "waiting" && s[1].State == "waiting"
 	})
@@ -126,30 +134,29 @@ func TestServe(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(laptop, "inner")); !os.IsNotExist(err) {
 		t.Errorf("the inner root was synced with the outer: %v", err)
 	}
-	if got := <-p.prepared; got != p.outer || len(p.prepared) > 0 {
-		t.Errorf("prepared %s and %d more; want the outer root once", got, len(p.prepared))
+	if got := []string{<-p.prepared, <-p.prepared}; got[0] == got[1] || len(p.prepared) > 0 {
+		t.Errorf("prepared %s and %d more; want each root once", got, len(p.prepared))
 	}
 }
 
 func TestRefusals(t *testing.T) {
-	p := newPod(t)
+	p := newPod(t, true)
 	l := p.leader(t.TempDir())
 	laptop, _ := p.run(l, "/unknown")()
 	if stop, ok := errors.AsType[*engine.StopError](laptop); ok && !strings.Contains(stop.Text, "not a sync folder of this pod") {
 		t.Errorf("an unknown root: %v", laptop)
 	}
-	p.refuse = errors.New("the seed has failed")
 	a, b := net.Pipe()
 	go func() { _ = p.receiver.Serve(t.Context(), b) }()
 	err := l.Run(t.Context(), a, p.outer)
-	if stop, ok := errors.AsType[*engine.StopError](err); !ok || !strings.Contains(stop.Text, "the seed has failed") {
+	if stop, ok := errors.AsType[*engine.StopError](err); !ok || !strings.Contains(stop.Text, errNoSeed.Error()) {
 		t.Errorf("a root that cannot be prepared: %v", err)
 	}
 	p.await("the reason is shown", func(s []config.RootStatus) bool {
-		return s[0].State == "stopped" && s[0].Reason == "the seed has failed"
+		return s[0].State == "stopped" && s[0].Reason == errNoSeed.Error()
 	})
 	// The next laptop may have more luck.
-	p.refuse = nil
+	p.refuses.Store(false)
 	stop := p.run(l, p.outer)
 	if err := l.Settle(t.Context()); err != nil {
 		t.Error(err)

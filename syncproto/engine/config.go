@@ -163,3 +163,10 @@ func (r *rules) lines() (string, error) {
 	}
 	return s, nil
 }
+
+// equal reports whether both rules come from the same patterns.
+func (r *rules) equal(o *rules) bool {
+	mine, err := r.lines()
+	theirs, oerr := o.lines()
+	return err == nil && oerr == nil && mine == theirs
+}

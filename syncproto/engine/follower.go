@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
 )
 
 // errReplaced ends a session when a newer one takes its root over.
@@ -30,6 +31,27 @@ func NewFollower(cfg Config) (*Follower, error) {
 		return nil, err
 	}
 	return &Follower{r: r, turn: make(chan struct{}, 1), status: Status{State: Waiting}}, nil
+}
+
+// Prepare opens the root and scans it under the patterns of the last session, so
+// that the next one needs to look only at what has happened since. Where there
+// was no session, or is one, it does nothing.
+func (f *Follower) Prepare(ctx context.Context) error {
+	lines, ok := tree.LoadPatterns(f.r.cfg.StateDir)
+	if !ok {
+		return nil
+	}
+	ru, err := parseRules(lines, f.r.cfg.Exclude)
+	if err != nil {
+		return err
+	}
+	select {
+	case f.turn <- struct{}{}:
+		defer func() { <-f.turn }()
+		return f.r.prepare(ctx, ru)
+	default:
+		return nil
+	}
 }
 
 // Status returns the follower's view: it knows neither what is pending nor the

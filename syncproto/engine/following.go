@@ -55,18 +55,24 @@ func newFollowing(f *Follower, l *link) *following {
 // the connection ends.
 func (s *following) run(ctx context.Context, open *syncproto.Open) error {
 	s.f.setState(Scanning, "")
-	s.r.notes.listen(s.hear)
-	defer s.r.notes.listen(nil)
+	s.r.notes.listen(s.hear, s.r.ready)
+	defer s.r.notes.listen(nil, false)
 	ru, err := parseRules(open.Ignore, s.r.cfg.Exclude)
 	if err != nil {
 		return refuse(s.l, syncproto.StopProtocol, err)
 	}
-	if err := s.r.open(ru); err != nil {
+	scanned, err := s.r.begin(ru)
+	if err != nil {
 		return refuse(s.l, syncproto.StopRoot, err)
 	}
 	defer s.r.close()
-	if err := s.r.firstScan(ctx); err != nil {
-		return refuse(s.l, syncproto.StopRoot, err)
+	if !scanned {
+		if err := s.r.firstScan(ctx); err != nil {
+			return refuse(s.l, syncproto.StopRoot, err)
+		}
+	}
+	if err := tree.SavePatterns(s.r.cfg.StateDir, open.Ignore); err != nil {
+		return refuse(s.l, syncproto.StopFailed, err)
 	}
 	same := open.Base != syncproto.Digest{} && s.r.index.Tree().Digest() == open.Base
 	opened := &syncproto.Opened{Tree: s.r.id.ID, Same: same, NoModes: !s.r.now.Load().modes,
@@ -187,6 +193,9 @@ func (s *following) ignore(ctx context.Context, m *syncproto.Ignore) error {
 	}
 	return s.o.do(ctx, func(ctx context.Context) error {
 		if err := s.r.setRules(ctx, ru); err != nil {
+			return err
+		}
+		if err := tree.SavePatterns(s.r.cfg.StateDir, m.Lines); err != nil {
 			return err
 		}
 		return s.reportAll()

@@ -78,7 +78,7 @@ func (l *Leader) Prepare(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return l.r.prepare(ctx)
+	return l.r.prepare(ctx, nil)
 }
 
 // Run syncs with the follower of remoteRoot at the other end of conn until ctx

@@ -65,7 +65,7 @@ func (s *leading) post(e event) {
 // run opens the session and syncs until ctx or the connection ends.
 func (s *leading) run(ctx context.Context, remoteRoot string) error {
 	s.leader.setState(Scanning, "")
-	scanned, err := s.r.begin()
+	scanned, err := s.r.begin(nil)
 	if err != nil {
 		return refuse(s.l, syncproto.StopFailed, err)
 	}
@@ -249,7 +249,7 @@ func (s *leading) reload(ctx context.Context) error {
 		s.r.cfg.emit(Event{Kind: Warning, Path: syncproto.IgnoreFile, Detail: err.Error()})
 		return nil
 	}
-	if before, err := s.r.rules.Load().lines(); err == nil && before == lines {
+	if ru.equal(s.r.rules.Load()) {
 		return nil
 	}
 	// The loop must not merge with one side's view old and the other's new.

@@ -30,7 +30,7 @@ func (n note) key() string {
 // every look at it.
 type notes struct {
 	mu   sync.Mutex
-	told map[string]bool // by key
+	told map[string]note // by key
 	hear func(note)      // what else hears of new notes; nil for nobody
 }
 
@@ -39,32 +39,42 @@ type notes struct {
 func (l *notes) add(n note) (note, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.told[n.key()] {
+	if l.has(n) {
 		return n, false
 	}
 	if len(l.told) >= maxNotes {
 		n = note{kind: Warning, text: fmt.Sprintf("more than %d paths have something to say; the rest is kept quiet", maxNotes)}
-		if l.told[n.key()] {
+		if l.has(n) {
 			return n, false
 		}
 	}
 	if l.told == nil {
-		l.told = map[string]bool{}
+		l.told = map[string]note{}
 	}
-	l.told[n.key()] = true
+	l.told[n.key()] = n
 	if l.hear != nil {
 		l.hear(n)
 	}
 	return n, true
 }
 
-// listen makes hear hear of notes, also of what was told before if it is told
-// again.
-func (l *notes) listen(hear func(note)) {
+func (l *notes) has(n note) bool {
+	_, ok := l.told[n.key()]
+	return ok
+}
+
+// listen makes hear hear of notes: of what was told before too, at once if keep
+// is set, else if it is told again.
+func (l *notes) listen(hear func(note), keep bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	clear(l.told)
 	l.hear = hear
+	if !keep {
+		clear(l.told)
+	}
+	for _, n := range l.told {
+		hear(n)
+	}
 }
 
 // skipped tells that a path is not synced, and why.

@@ -162,11 +162,11 @@ func (r *replica) renewLocked() {
 	_, _ = rand.Read(r.id.ID[:]) // never fails
 }
 
-// prepare opens the root and scans it. Where events tell all that happens from
-// then on, the next session goes on from there.
-func (r *replica) prepare(ctx context.Context) error {
+// prepare opens the root, judged by ru as in open, and scans it. Where events
+// tell all that happens from then on, the next session goes on from there.
+func (r *replica) prepare(ctx context.Context, ru *rules) error {
 	r.close()
-	if err := r.open(nil); err != nil {
+	if err := r.open(ru); err != nil {
 		return err
 	}
 	if err := r.firstScan(ctx); err != nil {
@@ -178,15 +178,15 @@ func (r *replica) prepare(ctx context.Context) error {
 	return nil
 }
 
-// begin opens the root for a session, and reports whether it was scanned
-// already.
-func (r *replica) begin() (scanned bool, err error) {
-	if r.ready && r.attached() {
+// begin opens the root for a session, judged by ru as in open, and reports
+// whether it was scanned already.
+func (r *replica) begin(ru *rules) (scanned bool, err error) {
+	if r.ready && r.attached() && (ru == nil || ru.equal(r.rules.Load())) {
 		r.ready = false
 		return true, nil
 	}
 	r.close()
-	return false, r.open(nil)
+	return false, r.open(ru)
 }
 
 // close releases the root.

@@ -19,6 +19,8 @@ const (
 	indexMagic = "OKSYNCI\x01"
 	baseFile   = "base"
 	baseMagic  = "OKSYNCB\x01"
+	patFile    = "patterns"
+	patMagic   = "OKSYNCP\x01"
 	logFile    = "base.log"
 	logMagic   = "OKSYNCL\x01"
 	chunkFile  = "chunks"
@@ -94,6 +96,18 @@ func LoadIndex(dir string) (*Index, Identity) {
 	}
 	x.loadChunks(dir)
 	return x, id
+}
+
+// SavePatterns keeps the ignore patterns of a session in dir.
+func SavePatterns(dir, lines string) error {
+	return writeState(dir, patFile, append([]byte(patMagic), lines...))
+}
+
+// LoadPatterns returns what SavePatterns kept; false when that is missing or
+// damaged.
+func LoadPatterns(dir string) (lines string, ok bool) {
+	b, err := readState(dir, patFile, patMagic)
+	return string(b), err == nil
 }
 
 // items reads a state file from memory. After the first error all it returns is
