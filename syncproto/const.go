@@ -41,6 +41,9 @@ const (
 	MaxItems = 16384
 	// MaxEntries bounds the entries of a tree that an end reports.
 	MaxEntries = 4194304
+	// MaxTreeText bounds the paths and symlink targets of all entries of a tree
+	// that an end reports, in bytes together.
+	MaxTreeText = 536870912
 	// MaxInline bounds the content that a change carries itself, in bytes.
 	MaxInline = 262144
 	// MaxPiece bounds the content of one data message, in bytes.

@@ -31,8 +31,11 @@ type hold struct {
 func (rc *reconciler) acked(changes []merge.Change, results []syncproto.Result) error {
 	for i := range changes {
 		c, res := &changes[i], results[i]
-		if !rc.remote[c.Path].Same(res.Entry) || !res.Entry.Exists() {
-			rc.remote.Set(c.Path, res.Entry)
+		res.Text = plain(res.Text)
+		if !rc.remote.Tree[c.Path].Same(res.Entry) || !res.Entry.Exists() {
+			if err := rc.remote.set(c.Path, res.Entry); err != nil {
+				return err
+			}
 		}
 		if err := rc.finish(merge.Pod, *c, res); err != nil {
 			return err
@@ -93,13 +96,13 @@ func (rc *reconciler) finish(side merge.Side, c merge.Change, res syncproto.Resu
 // settled reports whether both sides and the base have the same entry at p.
 func (rc *reconciler) settled(p string) bool {
 	agreed := rc.s.base(p)
-	return rc.remote[p].Same(agreed) && rc.s.r.entry(p).Same(agreed)
+	return rc.remote.Tree[p].Same(agreed) && rc.s.r.entry(p).Same(agreed)
 }
 
 // otherSide returns what the side across from side has at p.
 func (rc *reconciler) otherSide(side merge.Side, p string) syncproto.Entry {
 	if side == merge.Laptop {
-		return rc.remote[p]
+		return rc.remote.Tree[p]
 	}
 	return rc.s.r.entry(p)
 }
@@ -121,7 +124,7 @@ func (rc *reconciler) hold(side merge.Side, c *merge.Change, res syncproto.Resul
 	rc.held[c.Path] = h
 	stops := res.Code == syncproto.CodeDiskFull || res.Code == syncproto.CodeReadOnly
 	if h.attempts == 1 && wait >= retryFailure && !stops {
-		rc.s.r.cfg.emit(Event{Kind: Warning, Path: c.Path, Detail: where(side) + ": " + res.Text})
+		rc.s.r.tell(note{Warning, c.Path, where(side) + ": " + res.Text})
 	}
 }
 

@@ -1,6 +1,9 @@
 package engine
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // lag remembers since when paths wait to be the same on both sides. Its
 // costs do not grow with what waits.
@@ -31,6 +34,9 @@ func (l *lag) drop(p string) {
 	delete(l.since, p)
 	if len(l.since) == 0 {
 		*l = *newLag() // gives the memory of a storm back
+	}
+	if len(l.queue) > 2*len(l.since)+1024 {
+		l.queue = slices.DeleteFunc(l.queue, func(q lagging) bool { return !l.since[q.path].Equal(q.at) })
 	}
 }
 

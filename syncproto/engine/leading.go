@@ -168,13 +168,13 @@ func (s *leading) receive(m syncproto.Message) error {
 func (s *leading) notice(m *syncproto.Notice) {
 	switch m.Kind {
 	case syncproto.NoticeSkipped:
-		s.r.tell(note{Skipped, m.Path, "in the pod: " + m.Text})
+		s.r.tell(note{Skipped, m.Path, "in the pod: " + plain(m.Text)})
 	case syncproto.NoticeStopped:
-		s.post(func(rc *reconciler) error { rc.podStop = "in the pod, " + m.Text; return nil })
+		s.post(func(rc *reconciler) error { rc.podStop = "in the pod, " + plain(m.Text); return nil })
 	case syncproto.NoticeResumed:
 		s.post(func(rc *reconciler) error { rc.podStop = ""; return nil })
 	default:
-		s.r.tell(note{Warning, m.Path, "in the pod: " + m.Text})
+		s.r.tell(note{Warning, m.Path, "in the pod: " + plain(m.Text)})
 	}
 }
 

@@ -141,5 +141,5 @@ func stopError(m *syncproto.Stop) error {
 	if m.Code == syncproto.StopClosed {
 		return io.EOF
 	}
-	return &StopError{Code: m.Code, Text: m.Text}
+	return &StopError{Code: m.Code, Text: plain(m.Text)}
 }

@@ -15,7 +15,7 @@ import (
 // uses it.
 type reconciler struct {
 	s      *leading
-	remote tree.Tree       // what the follower has, as far as it said
+	remote remoteTree
 	dirty  map[string]bool // paths to merge
 	flight *flight         // changes on their way
 	held   map[string]hold // paths that must wait before they are tried again
@@ -45,6 +45,7 @@ type stops struct {
 	scanned   bool   // the laptop's tree is known
 	awaitFull bool   // a full report must come
 	receiving bool   // and has begun
+	isOpen    bool   // the follower has opened its tree
 	localStop string // the laptop's root is gone
 	podStop   string // the pod's root is gone
 	guardStop string // too much would be deleted
@@ -53,7 +54,7 @@ type stops struct {
 
 func newReconciler(s *leading) *reconciler {
 	return &reconciler{
-		s: s, remote: tree.Tree{}, dirty: map[string]bool{}, flight: newFlight(),
+		s: s, remote: remoteTree{Tree: tree.Tree{}}, dirty: map[string]bool{}, flight: newFlight(),
 		names: names{refused: map[string]refusal{}},
 		held:  map[string]hold{}, stops: stops{awaitFull: true},
 		mirrored: mirrored{left: map[string]bool{}},
@@ -73,7 +74,7 @@ func (rc *reconciler) touch(paths ...string) {
 
 func (rc *reconciler) noteCopy(p string) {
 	if merge.IsCopy(p) {
-		rc.s.leader.noteCopy(p, rc.s.r.entry(p).Exists() || rc.remote[p].Exists())
+		rc.s.leader.noteCopy(p, rc.s.r.entry(p).Exists() || rc.remote.Tree[p].Exists())
 	}
 }
 
@@ -83,7 +84,7 @@ func (rc *reconciler) touchDiffering() {
 	base, index := rc.s.leader.base.Tree(), rc.s.r.index
 	var copies []string
 	index.Each(func(p string, e tree.Entry) bool {
-		if !base[p].Same(e) || !rc.remote[p].Same(e) {
+		if !base[p].Same(e) || !rc.remote.Tree[p].Same(e) {
 			rc.dirty[p] = true
 		}
 		if merge.IsCopy(p) {
@@ -91,7 +92,7 @@ func (rc *reconciler) touchDiffering() {
 		}
 		return true
 	})
-	for p, e := range rc.remote {
+	for p, e := range rc.remote.Tree {
 		if !base[p].Same(e) {
 			rc.dirty[p] = true
 		}
@@ -100,7 +101,7 @@ func (rc *reconciler) touchDiffering() {
 		}
 	}
 	for p, e := range base {
-		if !rc.remote[p].Same(e) || !index.Get(p).Exists() {
+		if !rc.remote.Tree[p].Same(e) || !index.Get(p).Exists() {
 			rc.dirty[p] = true
 		}
 	}
@@ -114,12 +115,16 @@ func (rc *reconciler) touchDiffering() {
 
 // opened takes the follower's answer to the open message.
 func (rc *reconciler) opened(m *syncproto.Opened) error {
+	if rc.isOpen {
+		return fmt.Errorf("%w: the tree was opened twice", ErrProtocol)
+	}
+	rc.isOpen = true
 	base := rc.s.leader.base
 	rc.noModes = m.NoModes
 	rc.names.sides[merge.Laptop] = sideNames{rules: rc.s.r.now.Load().root.Names()}
 	rc.names.sides[merge.Pod] = sideNames{rules: tree.Names{FoldCase: m.FoldCase, FoldForm: m.FoldCase}}
 	if m.Same {
-		rc.remote = filtered(base.Tree(), rc.s.r.rules.Load())
+		rc.remote.forget(filtered(base.Tree(), rc.s.r.rules.Load()))
 	}
 	if base.ID() != m.Tree {
 		if err := base.Reset(m.Tree); err != nil {
@@ -135,8 +140,11 @@ func (rc *reconciler) opened(m *syncproto.Opened) error {
 
 // report takes what the follower reports.
 func (rc *reconciler) report(m *syncproto.Report) error {
+	if err := rc.early(); err != nil {
+		return err
+	}
 	if m.Full {
-		rc.remote = tree.Tree{}
+		rc.remote.forget(tree.Tree{})
 		rc.awaitFull, rc.receiving = true, true
 	}
 	ru := rc.s.r.rules.Load()
@@ -147,13 +155,16 @@ func (rc *reconciler) report(m *syncproto.Report) error {
 		if it.Entry.Exists() && !ru.visible(it.Path, it.Entry) {
 			continue
 		}
-		if !rc.remote[it.Path].Same(it.Entry) {
+		if !rc.remote.Tree[it.Path].Same(it.Entry) {
 			rc.touch(it.Path)
 		}
-		rc.remote.Set(it.Path, it.Entry)
-	}
-	if len(rc.remote) > syncproto.MaxEntries {
-		return fmt.Errorf("%w: more than %d entries", ErrProtocol, syncproto.MaxEntries)
+		if err := rc.remote.set(it.Path, it.Entry); err != nil {
+			return err
+		}
+		if !it.Entry.Exists() && rc.settled(it.Path) && !rc.s.leader.base.Own()[it.Path] {
+			delete(rc.dirty, it.Path) // it came and went before anybody looked
+			rc.flight.lag.drop(it.Path)
+		}
 	}
 	if rc.receiving && !m.More {
 		rc.awaitFull, rc.receiving = false, false
@@ -185,7 +196,7 @@ func (rc *reconciler) merge() error {
 	if len(paths) > 0 {
 		now := time.Now()
 		plan := merge.Reconcile(merge.Input{
-			Base: rc.s.base, Laptop: rc.s.r.entry, Pod: func(p string) tree.Entry { return rc.remote[p] },
+			Base: rc.s.base, Laptop: rc.s.r.entry, Pod: func(p string) tree.Entry { return rc.remote.Tree[p] },
 			Paths: paths, First: !base.Met(), Now: now,
 			NoLaptopModes: !tree.TracksModes, NoPodModes: rc.noModes,
 			Mode: rc.s.r.cfg.Mode, Own: base.Own(), Left: rc.left,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 )
 
@@ -79,22 +80,36 @@ func OpenFile(root *Root, p string) (*os.File, error) {
 }
 
 // lstatWalk is Lstat for a path whose parents are real folders: os.Root keeps
-// a symlinked parent inside the root but would still follow it. It looks at
-// every parent from the root anew.
+// a symlinked parent inside the root but would still follow it. It opens one
+// parent after the other, so that a path of many costs no more than that.
 func (r *Root) lstatWalk(p string) (fs.FileInfo, error) {
-	for i := range len(p) {
-		if p[i] != '/' {
-			continue
+	at := r.Root
+	defer func() {
+		if at != r.Root {
+			_ = at.Close()
 		}
-		info, err := r.Lstat(p[:i])
-		if err != nil {
-			return nil, err
+	}()
+	for {
+		name, rest, below := strings.Cut(p, "/")
+		info, err := at.Lstat(name)
+		if err != nil || !below {
+			return info, err
 		}
 		if !info.IsDir() {
 			return nil, fs.ErrNotExist
 		}
+		next, err := at.OpenRoot(name)
+		if err != nil {
+			return nil, err
+		}
+		if at != r.Root {
+			_ = at.Close()
+		}
+		at, p = next, rest
+		if now, err := at.Stat("."); err != nil || !os.SameFile(info, now) {
+			return nil, fmt.Errorf("%q: %w", name, ErrBusy)
+		}
 	}
-	return r.Lstat(p)
 }
 
 // openWalk opens the file at p for reading as lstatWalk looks at it.
