@@ -72,7 +72,7 @@ func TestGolden(t *testing.T) {
 	for s := bufio.NewScanner(f); s.Scan(); lines++ {
 		name, _, _ := strings.Cut(s.Text(), " ")
 		b := sample(t, name)
-		d, chunks, err := r.Content(bytes.NewReader(b), int64(len(b)))
+		d, chunks, err := r.Content(bytes.NewReader(b), int64(len(b)), nil)
 		got := fmt.Sprint(name, " ", d)
 		for _, c := range chunks {
 			got += fmt.Sprint(" ", c.Length)
@@ -103,7 +103,21 @@ func TestReader(t *testing.T) {
 			src = iotest.HalfReader(src)
 		}
 		want := cut(c, b)
-		d, got, err := r.Content(src, int64(size))
+		var old []syncproto.Chunk // of a content that is like this one here and there
+		if rapid.Bool().Draw(t, "old") {
+			before := bytes.Clone(b)
+			for range rapid.IntRange(0, 3).Draw(t, "edits") {
+				from := rapid.IntRange(0, len(before)-1).Draw(t, "at")
+				end := min(len(before), from+rapid.IntRange(0, 300_000).Draw(t, "replaced"))
+				added := random(rapid.Byte().Draw(t, "by"), rapid.IntRange(0, 300_000).Draw(t, "added"))
+				before = append(append(bytes.Clone(before[:from]), added...), before[end:]...)
+				if len(before) == 0 {
+					break
+				}
+			}
+			old = cut(c, before)
+		}
+		d, got, err := r.Content(src, int64(size), old)
 		if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Fatalf("got %v, %v, want %v", got, err, want)
 		}
@@ -167,15 +181,15 @@ func TestReaderErrors(t *testing.T) {
 			if claimed < 0 {
 				continue
 			}
-			if _, _, err := r.Content(bytes.NewReader(b), int64(claimed)); !errors.Is(err, io.ErrUnexpectedEOF) {
+			if _, _, err := r.Content(bytes.NewReader(b), int64(claimed), nil); !errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Errorf("%d bytes for %d: %v", size, claimed, err)
 			}
 		}
 		src := io.MultiReader(bytes.NewReader(b), iotest.ErrReader(broken))
-		if _, _, err := r.Content(src, int64(size)+1); !errors.Is(err, broken) {
+		if _, _, err := r.Content(src, int64(size)+1, nil); !errors.Is(err, broken) {
 			t.Errorf("a reader that breaks after %d bytes: %v", size, err)
 		}
-		if _, _, err := r.Content(bytes.NewReader(b), int64(size)); err != nil {
+		if _, _, err := r.Content(bytes.NewReader(b), int64(size), nil); err != nil {
 			t.Errorf("afterwards: %v", err)
 		}
 	}
@@ -230,7 +244,21 @@ func BenchmarkContent(b *testing.B) {
 	r := NewReader(NewCutter())
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
-		if _, _, err := r.Content(bytes.NewReader(data), int64(len(data))); err != nil {
+		if _, _, err := r.Content(bytes.NewReader(data), int64(len(data)), nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkAgain reads a content of which little changed.
+func BenchmarkAgain(b *testing.B) {
+	data := random(3, 64<<20)
+	r := NewReader(NewCutter())
+	old := cut(r.cutter, data)
+	data = append([]byte("inserted"), data...)
+	b.SetBytes(int64(len(data)))
+	for b.Loop() {
+		if _, _, err := r.Content(bytes.NewReader(data), int64(len(data)), old); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -5,32 +5,37 @@ import (
 	"io"
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 	"github.com/zeebo/blake3"
 )
 
-// Sizes of the buffers of a Reader. A block holds two of the largest chunks,
-// so that at least one ends in it.
+// Sizes of the buffers of a Reader.
 const (
 	smallBuffer = 128 << 10
-	blockSize   = 2 * syncproto.ChunkMax
-	blocks      = 3 // one is filled, one waits, one is hashed
+	blockSize   = 512 << 10 // what is read at once
+	blocks      = 4         // one is filled, one is cut, one is hashed, one waits
 )
 
-// Reader reads contents for their digests and chunks. It keeps its buffers, a
-// few MiB once it has read a large content; one goroutine may use it.
+// Reader reads contents for their digests and chunks. It keeps its buffers, 4
+// MiB once it has read a large content; one goroutine may use it.
 type Reader struct {
 	cutter *Cutter
 	h      *blake3.Hasher
 	small  []byte
 	free   chan *block
+	rest   []byte // what is left of a block
 }
 
-// block is a stretch of a content and the ends of the chunks in it.
+// block is a stretch of a content and the chunks that end in it.
 type block struct {
-	buf  []byte
-	ends []int
+	buf    []byte // what is left of the block before it, then what was read
+	from   int    // where in buf the content begins
+	to     int    // and ends
+	err    error  // why the content ends here; io.EOF in good order
+	chunks []syncproto.Chunk
+	hashed []bool // by chunk: its digest is known
 }
 
 // NewReader returns a Reader that cuts with c.
@@ -40,10 +45,11 @@ func NewReader(c *Cutter) *Reader {
 
 // Content reads a content of size bytes to its end and returns its digest, and
 // its chunks if it is Large and they are no more than MaxList. A content of
-// another length is io.ErrUnexpectedEOF.
-func (r *Reader) Content(src io.Reader, size int64) (syncproto.Digest, []syncproto.Chunk, error) {
+// another length is io.ErrUnexpectedEOF. old are the chunks of a content that
+// may be like this one, nil for none: where it is, it is not cut anew.
+func (r *Reader) Content(src io.Reader, size int64, old []syncproto.Chunk) (syncproto.Digest, []syncproto.Chunk, error) {
 	if Large(size) {
-		return r.large(src, size)
+		return r.large(src, size, old)
 	}
 	r.h.Reset()
 	n, err := io.CopyBuffer(r.h, onlyReader{io.LimitReader(src, size+1)}, r.small)
@@ -58,11 +64,11 @@ func (r *Reader) Content(src io.Reader, size int64) (syncproto.Digest, []syncpro
 // onlyReader hides a WriterTo, which would not use our buffer.
 type onlyReader struct{ io.Reader }
 
-func (r *Reader) large(src io.Reader, size int64) (syncproto.Digest, []syncproto.Chunk, error) {
+func (r *Reader) large(src io.Reader, size int64, old []syncproto.Chunk) (syncproto.Digest, []syncproto.Chunk, error) {
 	s := NewSummer()
 	list := make([]syncproto.Chunk, 0, min(size/syncproto.ChunkMin+1, MaxList+1))
 	var short error
-	err := r.each(io.LimitReader(src, size), math.MaxInt, func(chunks []syncproto.Chunk) {
+	err := r.each(io.LimitReader(src, size), math.MaxInt, newForecast(old), func(chunks []syncproto.Chunk) {
 		if short == nil {
 			short = s.Add(chunks, size)
 		}
@@ -89,78 +95,106 @@ func ended(src io.Reader) bool {
 // Chunks reads src, which begins at the beginning of a chunk, up to its end or
 // the end of the given number of chunks.
 func (r *Reader) Chunks(src io.Reader, limit int) (list []syncproto.Chunk, err error) {
-	err = r.each(src, limit, func(chunks []syncproto.Chunk) { list = append(list, chunks...) })
+	err = r.each(src, limit, newForecast(nil), func(chunks []syncproto.Chunk) { list = append(list, chunks...) })
 	return list, err
 }
 
 // each reads src up to its end or that of the given number of chunks, and
-// passes the chunks on. It cuts one stretch while another goroutine, which
-// calls emit and ends before each returns, hashes the one before.
-func (r *Reader) each(src io.Reader, limit int, emit func([]syncproto.Chunk)) error {
+// passes the chunks on. One stretch is read and another one hashed, by
+// goroutines that end before each returns, while it cuts the one between.
+func (r *Reader) each(src io.Reader, limit int, f *forecast, emit func([]syncproto.Chunk)) error {
 	if r.free == nil {
+		r.rest = make([]byte, syncproto.ChunkMax)
 		r.free = make(chan *block, blocks)
 		for range blocks {
-			r.free <- &block{buf: make([]byte, blockSize)}
+			r.free <- &block{buf: make([]byte, syncproto.ChunkMax+blockSize)}
 		}
 	}
-	work := make(chan *block, blocks)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		var chunks []syncproto.Chunk
-		for b := range work {
-			if chunks = b.appendTo(chunks[:0]); len(chunks) > 0 {
-				emit(chunks)
+	read, cut, stop := make(chan *block, blocks), make(chan *block, blocks), make(chan struct{})
+	var g sync.WaitGroup
+	g.Go(func() {
+		defer close(read)
+		r.fill(src, read, stop)
+	})
+	g.Go(func() {
+		for b := range cut {
+			if b.hash(); len(b.chunks) > 0 {
+				emit(b.chunks)
 			}
 			r.free <- b
 		}
-	}()
-	err := r.cut(src, limit, work)
-	close(work)
-	<-done
+	})
+	err := r.cut(read, cut, limit, f)
+	close(stop)
+	close(cut)
+	for b := range read {
+		r.free <- b
+	}
+	g.Wait()
 	return err
 }
 
-// appendTo appends the chunks of the block.
-func (b *block) appendTo(chunks []syncproto.Chunk) []syncproto.Chunk {
-	from := 0
-	for _, end := range b.ends {
-		chunks = append(chunks, syncproto.Chunk{Length: uint32(end - from), Digest: Sum(b.buf[from:end])})
-		from = end
+// fill reads src block by block until it ends or nobody wants more.
+func (r *Reader) fill(src io.Reader, read chan<- *block, stop <-chan struct{}) {
+	for {
+		var b *block
+		select {
+		case b = <-r.free:
+		case <-stop:
+			return
+		}
+		n, err := io.ReadFull(src, b.buf[syncproto.ChunkMax:])
+		if err == io.ErrUnexpectedEOF {
+			err = io.EOF
+		}
+		b.from, b.to, b.err = syncproto.ChunkMax, syncproto.ChunkMax+n, err
+		b.chunks, b.hashed = b.chunks[:0], b.hashed[:0]
+		read <- b // it has room for all blocks
+		if err != nil {
+			return
+		}
 	}
-	return chunks
 }
 
-// cut fills blocks from src and sends them to work.
-func (r *Reader) cut(src io.Reader, limit int, work chan<- *block) error {
-	b := <-r.free
-	have := 0 // bytes of b that came with the block before it
-	for {
-		n, err := io.ReadFull(src, b.buf[have:])
-		have += n
-		final := err == io.EOF || err == io.ErrUnexpectedEOF
-		if err != nil && !final {
-			r.free <- b
-			return fmt.Errorf("reading chunks: %w", err)
-		}
-		b.ends = b.ends[:0]
-		from := 0
-		for len(b.ends) < limit && from < have {
-			n := r.cutter.Cut(b.buf[from:have], final)
-			if n == 0 {
+// cut finds the chunks of the blocks that were read and passes them on.
+func (r *Reader) cut(read <-chan *block, cut chan<- *block, limit int, f *forecast) error {
+	n := 0 // bytes that are left of the block before
+	for b := range read {
+		b.from -= n
+		copy(b.buf[b.from:], r.rest[:n])
+		final := b.err == io.EOF
+		at := b.from
+		for len(b.chunks) < limit && at < b.to {
+			c, hashed := f.next(r.cutter, b.buf[at:b.to], final)
+			if c.Length == 0 {
 				break
 			}
-			from += n
-			b.ends = append(b.ends, from)
+			at += int(c.Length)
+			b.chunks, b.hashed = append(b.chunks, c), append(b.hashed, hashed)
 		}
-		limit -= len(b.ends)
-		if final || limit == 0 {
-			work <- b
+		limit -= len(b.chunks)
+		n = copy(r.rest, b.buf[at:b.to])
+		err := b.err
+		cut <- b // it has room for all blocks
+		if err == io.EOF || err == nil && limit == 0 {
 			return nil
 		}
-		next := <-r.free
-		have = copy(next.buf, b.buf[from:have])
-		work <- b
-		b = next
+		if err != nil {
+			return fmt.Errorf("reading chunks: %w", err)
+		}
+	}
+	return nil
+}
+
+// hash completes the chunks of the block.
+func (b *block) hash() {
+	at := b.from
+	for i := range b.chunks {
+		c := &b.chunks[i]
+		end := at + int(c.Length)
+		if !b.hashed[i] {
+			c.Digest = Sum(b.buf[at:end])
+		}
+		at = end
 	}
 }

@@ -28,7 +28,7 @@ type supply struct {
 
 func newSupply(content []byte) *supply {
 	r := chunk.NewReader(chunk.NewCutter())
-	_, list, _ := r.Content(bytes.NewReader(content), int64(len(content)))
+	_, list, _ := r.Content(bytes.NewReader(content), int64(len(content)), nil)
 	return &supply{content: content, list: list, parts: 7}
 }
 

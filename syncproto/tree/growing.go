@@ -30,7 +30,7 @@ func (x *Index) LookGrowing(root *Root, p string) (changed bool, err error) {
 	defer x.pool.Put(r)
 	var digests [2]syncproto.Digest
 	for i := range digests {
-		d, chunks, err := r.Content(io.NewSectionReader(f, 0, now.Size), now.Size)
+		d, chunks, err := r.Content(io.NewSectionReader(f, 0, now.Size), now.Size, nil)
 		if err != nil { // it may be shorter by now
 			return false, fmt.Errorf("%q: %w: %w", p, ErrBusy, err)
 		}

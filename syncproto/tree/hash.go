@@ -173,7 +173,7 @@ func (x *Index) readFile(at place, p string, old Record, info fs.FileInfo) (Reco
 		return Record{}, fmt.Errorf("reading %q: %w", p, err)
 	}
 	defer f.Close()
-	if err := x.hash(f, &now); err != nil {
+	if err := x.hash(f, &now, old.Digest); err != nil {
 		return Record{}, fmt.Errorf("reading %q: %w", p, err)
 	}
 	return now, nil

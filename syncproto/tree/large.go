@@ -30,13 +30,13 @@ func Sum(b []byte) syncproto.Digest {
 	if !chunk.Large(int64(len(b))) {
 		return chunk.Sum(b)
 	}
-	d, _, _ := newReader().(*chunk.Reader).Content(bytes.NewReader(b), int64(len(b))) // reading memory does not fail
+	d, _, _ := newReader().(*chunk.Reader).Content(bytes.NewReader(b), int64(len(b)), nil) // reading memory does not fail
 	return d
 }
 
-// hash gives now the digest of its open file. A file that changes meanwhile is
-// ErrBusy where that shows.
-func (x *Index) hash(f *os.File, now *Record) error {
+// hash gives now the digest of its open file; old is the one that the path had
+// before. A file that changes meanwhile is ErrBusy where that shows.
+func (x *Index) hash(f *os.File, now *Record, old syncproto.Digest) error {
 	var src io.Reader = f
 	if now.Size >= worthWaiting {
 		wait := racyFine - time.Duration(now.Checked-now.MTime)
@@ -48,7 +48,7 @@ func (x *Index) hash(f *os.File, now *Record) error {
 	}
 	r := x.pool.Get().(*chunk.Reader)
 	defer x.pool.Put(r)
-	d, chunks, err := r.Content(src, now.Size)
+	d, chunks, err := r.Content(src, now.Size, x.catalog.Chunks(old))
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return ErrBusy
 	}
@@ -115,7 +115,7 @@ func (x *Index) Describe(f *os.File, d syncproto.Digest) error {
 	}
 	r := x.pool.Get().(*chunk.Reader)
 	defer x.pool.Put(r)
-	sum, chunks, err := r.Content(f, info.Size())
+	sum, chunks, err := r.Content(f, info.Size(), nil)
 	if err == nil && sum == d && chunks != nil {
 		x.catalog.Describe(d, chunks)
 	}
