@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -31,7 +32,6 @@ type observer struct {
 	// state
 	tasks chan task
 	busy  writers   // files to look at once more
-	dirty bool      // the index changed since it was saved
 	found int       // changed entries so far
 	pace  pace      // of scans that no event asks for
 	lossy time.Time // the next scan where events get lost; zero for none
@@ -76,9 +76,9 @@ func (o *observer) run(ctx context.Context) error {
 			err = o.again(ctx)
 		case <-save.C:
 			o.r.trash.Expire(time.Now())
-			if o.dirty {
-				o.dirty = false
+			if o.r.index.Unsaved() {
 				err = o.r.save()
+				debug.FreeOSMemory() // what a storm took
 			}
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -174,7 +174,6 @@ func (o *observer) note(changed []string) {
 	if len(changed) == 0 {
 		return
 	}
-	o.dirty = true
 	o.found += len(changed)
 	o.changed(changed)
 }

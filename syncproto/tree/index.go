@@ -3,6 +3,7 @@ package tree
 import (
 	"hash/maphash"
 	"sync"
+	"sync/atomic"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/chunk"
@@ -22,6 +23,7 @@ type Index struct {
 	pool  sync.Pool // of *chunk.Reader
 
 	catalog *chunk.Catalog
+	unsaved atomic.Bool // the records changed since they were saved
 }
 
 // NewIndex returns an empty index.
@@ -62,6 +64,7 @@ func (x *Index) Set(p string, r Record) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	old := x.records[p]
+	x.unsaved.Store(true)
 	x.count(old, -1)
 	x.count(r, 1)
 	x.locate(p, x.records[p], r)
@@ -124,6 +127,9 @@ func (x *Index) Files() (files int, bytes int64) {
 	return x.files, x.bytes
 }
 
+// Unsaved reports whether the index has changed since it was saved or loaded.
+func (x *Index) Unsaved() bool { return x.unsaved.Load() }
+
 // Size returns the number of entries.
 func (x *Index) Size() int {
 	x.mu.RLock()
@@ -184,6 +190,7 @@ func (x *Index) Drop(drop func(p string, e Entry) bool) {
 	defer x.mu.Unlock()
 	for p, r := range x.records {
 		if drop(p, r.Entry) {
+			x.unsaved.Store(true)
 			x.count(r, -1)
 			x.locate(p, r, Record{})
 			delete(x.records, p)

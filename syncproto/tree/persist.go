@@ -41,6 +41,7 @@ type Identity struct {
 // chunks if that changed, each atomically.
 func (x *Index) Save(dir string, id Identity) error {
 	const usual = 128 // bytes of a record
+	x.unsaved.Store(false)
 	x.mu.RLock()
 	b := make([]byte, 0, usual*(len(x.records)+1))
 	b = append(append(b, indexMagic...), id.ID[:]...)
@@ -50,6 +51,7 @@ func (x *Index) Save(dir string, id Identity) error {
 	}
 	x.mu.RUnlock()
 	if err := writeState(dir, indexFile, b); err != nil {
+		x.unsaved.Store(true)
 		return err
 	}
 	if b := x.catalog.Encode(); b != nil {
@@ -95,6 +97,7 @@ func LoadIndex(dir string) (*Index, Identity) {
 		return NewIndex(), Identity{}
 	}
 	x.loadChunks(dir)
+	x.unsaved.Store(false)
 	return x, id
 }
 
