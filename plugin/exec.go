@@ -84,7 +84,10 @@ func flushHere(ctx context.Context, socket string) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	err := devsession.Control{Socket: socket}.Flush(ctx, false)
+	var stopped *control.Error
 	switch {
+	case errors.As(err, &stopped) && stopped.Code == control.CodeStopped:
+		return fmt.Errorf("%w; --no-wait runs the command all the same", err)
 	case errors.Is(err, control.ErrNoSession):
 		return nil
 	case errors.Is(err, context.DeadlineExceeded):

@@ -12,7 +12,8 @@ func newSyncCmd(f *Factory) *cobra.Command {
 		Short: "Ask about sync, and steer it",
 		RunE:  func(cmd *cobra.Command, args []string) error { return runCommand(cmd, args, o) },
 	}
-	cmd.AddCommand(newSyncListCmd(f), newSyncFlushCmd(f), newSyncConflictsCmd(f), newSyncTopCmd(f), newSyncExplainCmd(f))
+	cmd.AddCommand(newSyncListCmd(f), newSyncFlushCmd(f), newSyncPauseCmd(f), newSyncResumeCmd(f),
+		newSyncConflictsCmd(f), newSyncUndoCmd(f), newSyncTopCmd(f), newSyncExplainCmd(f))
 	return cmd
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/console"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/devsession"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/engine"
 )
 
 type syncListOptions struct{ syncTarget }
@@ -56,9 +57,9 @@ func (o *syncListOptions) Run(cmd *cobra.Command) error {
 // printFolders prints a row for each folder and below them what needs words.
 func printFolders(out io.Writer, s devsession.SyncStatus) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "FOLDER\tPOD\tSTATE\tFILES\tSIZE\tPENDING\tLAG\tCONFLICTS\tHELD")
+	_, _ = fmt.Fprintln(table, "FOLDER\tPOD\tMODE\tSTATE\tFILES\tSIZE\tPENDING\tLAG\tCONFLICTS\tHELD")
 	for _, f := range s.Folders {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%d\t%d\n", console.Path(f.Local), console.Path(f.Remote), f.State,
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%d\t%d\n", console.Path(f.Local), console.Path(f.Remote), f.Mode, f.State,
 			f.Files, console.Bytes(f.Bytes), pendingText(f), lagText(f), len(f.Conflicts), len(f.Held))
 	}
 	if err := table.Flush(); err != nil {
@@ -96,7 +97,10 @@ func remarks(s devsession.SyncStatus) []string {
 	}
 	for _, f := range s.Folders {
 		if f.Reason != "" {
-			lines = append(lines, fmt.Sprintf("%s has stopped: %s.", console.Path(f.Local), f.Reason))
+			lines = append(lines, fmt.Sprintf("Sync of %s has stopped: %s", console.Path(f.Local), f.Reason))
+		}
+		if f.State == string(engine.Paused) {
+			lines = append(lines, fmt.Sprintf("Sync of %s is paused: `kubectl okteto sync resume` lets it go on.", console.Path(f.Local)))
 		}
 		for _, h := range f.Held {
 			lines = append(lines, fmt.Sprintf("Held in %s: %s", console.Path(f.Local), console.Path(h)))

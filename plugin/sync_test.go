@@ -15,6 +15,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/control"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/devsession"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -148,10 +149,10 @@ func refuses(code control.Code, text string) control.Method {
 
 // stoppedStatus is a session with much to tell; %s is a folder.
 const stoppedStatus = `{"name":"api","connected":false,"folders":[
-{"local":"%[1]s","remote":"/app","state":"stopped","reason":"the disk is full in the pod","files":1,"bytes":2048,
+{"local":"%[1]s","remote":"/app","mode":"two-way","state":"stopped","reason":"the disk is full in the pod","files":1,"bytes":2048,
 "pendingFiles":3,"pendingBytes":4096,"lagSeconds":75,"doneFiles":9,"doneBytes":10,
 "conflicts":["a.conflict-pod-20260504-030201.txt","b.conflict-laptop-20260504-030202"],"held":["x: in the pod: permission denied"]},
-{"local":"%[1]s/lib","remote":"/lib","state":"converged","files":2,"bytes":20}]}`
+{"local":"%[1]s/lib","remote":"/lib","mode":"push","state":"paused","files":2,"bytes":20}]}`
 
 func TestSyncList(t *testing.T) {
 	m := newMachine(t)
@@ -274,7 +275,9 @@ func TestSyncWithoutASession(t *testing.T) {
 }
 
 // syncCommands are the commands that ask a running `up`.
-func syncCommands() []string { return []string{"list", "flush", "conflicts", "top"} }
+func syncCommands() []string {
+	return []string{"list", "flush", "conflicts", "top", "pause", "resume", "undo"}
+}
 
 func TestSyncOfAnOlderSession(t *testing.T) {
 	m := newMachine(t)
@@ -288,5 +291,86 @@ func TestSyncOfAnOlderSession(t *testing.T) {
 		if code := m.run(append([]string{"sync"}, strings.Fields(command)...)...); code != 2 {
 			t.Errorf("sync %s: exit code %d: %s", command, code, m.err.String())
 		}
+	}
+}
+
+func TestSyncPauseAndResume(t *testing.T) {
+	m := newMachine(t)
+	var asked []string
+	note := func(method string) control.Method {
+		return func(_ context.Context, params json.RawMessage, _ func(any) error) error {
+			asked = append(asked, method+string(params))
+			return nil
+		}
+	}
+	m.up("api", map[string]control.Method{"pause": note("pause"), "resume": note("resume")})
+	for command, want := range map[string]string{
+		"pause": "  sync of api is paused; `kubectl okteto sync resume` lets it go on\n", "resume": "  sync of api is resumed\n",
+	} {
+		if code := m.run("sync", command, "--folder", "/app"); code != 0 || m.err.String() != want {
+			t.Errorf("sync %s: exit code %d: %s", command, code, m.err.String())
+		}
+		if got := strings.Join(asked, " "); got != command+`{"folder":"/app"}` {
+			t.Errorf("sync %s: the session was asked %s", command, got)
+		}
+		asked = nil
+	}
+}
+
+func TestSyncUndo(t *testing.T) {
+	m := newMachine(t)
+	batch := func(name, side string, minutes int, destructive bool) devsession.TrashBatch {
+		return devsession.TrashBatch{
+			Local: "/src", Remote: "/app", Batch: name, Side: side, Time: m.now.Add(time.Duration(minutes) * time.Minute),
+			Entries: 12, Bytes: 1024, Paths: []string{"a", "b\n", "c"}, Why: []string{"deleted", "overwritten"}, Destructive: destructive,
+		}
+	}
+	list := []devsession.TrashBatch{batch("pod-1", "pod", 1, true), batch("pod-2", "pod", 3, false), batch("laptop-1", "laptop", 2, true)}
+	encoded, err := json.Marshal(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked string
+	undone, err := json.Marshal(devsession.Undone{Batch: list[2], Entries: 11, Failed: 1, Failures: []devsession.Failure{{Path: "c", Reason: "permission denied"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.up("api", map[string]control.Method{"trash": answers(string(encoded), nil), "undo": answers(string(undone), &asked)})
+	if code := m.run("sync", "undo", "--list"); code != 0 {
+		t.Fatalf("exit code %d: %s", code, m.err.String())
+	}
+	text := m.out.String()
+	for i := range 4 {
+		at := m.now.Add(time.Duration(i) * time.Minute)
+		text = strings.ReplaceAll(text, at.Local().Format(time.DateTime), at.Format(time.DateTime))
+	}
+	golden(t, "sync-undo.txt", []byte(text))
+	// Without a name the newest that destroyed something.
+	code := m.run("sync", "undo", "-o", "json")
+	if want := "! c: permission denied\nerror: 1 path could not be brought back\n"; code != 1 || !strings.HasSuffix(m.err.String(), want) ||
+		!strings.HasPrefix(m.err.String(), "  11 paths of /src are as they were before ") {
+		t.Errorf("exit code %d: %s", code, m.err.String())
+	}
+	if asked != `{"folder":"/app","batch":"laptop-1"}` || strings.TrimSpace(m.out.String()) != string(undone) {
+		t.Errorf("the session was asked %s and answered %s", asked, m.out.String())
+	}
+	if code := m.run("sync", "undo", "pod-2"); code != 1 || asked != `{"folder":"/app","batch":"pod-2"}` {
+		t.Errorf("exit code %d, asked %s", code, asked)
+	}
+	for args, want := range map[string]int{"none": 1, "a b": 2, "--list pod-1": 2, "--list -o yaml": 2} {
+		if code := m.run(append([]string{"sync", "undo"}, strings.Fields(args)...)...); code != want {
+			t.Errorf("sync undo %s: exit code %d: %s", args, code, m.err.String())
+		}
+	}
+	m.up("empty", map[string]control.Method{"trash": answers("[]", nil)})
+	if code := m.run("sync", "undo", "--name", "empty"); code != 1 || !strings.HasPrefix(m.err.String(), "error: there is nothing to undo") {
+		t.Errorf("exit code %d: %s", code, m.err.String())
+	}
+	if code := m.run("sync", "undo", "--name", "empty", "--list"); code != 0 || m.out.String() != "The trash is empty.\n" {
+		t.Errorf("exit code %d: %s", code, m.out.String())
+	}
+	twice := append(list, list...)
+	if _, err := choose(twice, "pod-1"); err == nil || !strings.Contains(err.Error(), "--folder") {
+		t.Errorf("a batch of two folders: %v", err)
 	}
 }

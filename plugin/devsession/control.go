@@ -28,6 +28,10 @@ const (
 	methodFlush  = "flush"
 	methodStatus = "status"
 	methodTop    = "top"
+	methodPause  = "pause"
+	methodResume = "resume"
+	methodTrash  = "trash"
+	methodUndo   = "undo"
 )
 
 // params are the parameters of all methods; each reads those that it needs.
@@ -40,6 +44,8 @@ type params struct {
 	Watch bool `json:"watch,omitempty"`
 	// Limit bounds a list; 0 means the usual length.
 	Limit int `json:"limit,omitempty"`
+	// Batch names what an undo brings back.
+	Batch string `json:"batch,omitempty"`
 }
 
 // Ping fails unless a session answers.
@@ -100,6 +106,10 @@ func (s *Session) serveControl(ctx context.Context) error {
 		methodFlush:  s.method(s.answerFlush),
 		methodStatus: s.method(s.answerStatus),
 		methodTop:    s.method(s.answerTop),
+		methodPause:  s.method(s.answerPause),
+		methodResume: s.method(s.answerResume),
+		methodTrash:  s.method(s.answerTrash),
+		methodUndo:   s.method(s.answerUndo),
 	}}
 	return server.Serve(ctx, l)
 }
@@ -129,7 +139,7 @@ func (s *Session) method(answer func(context.Context, question) error) control.M
 			return &control.Error{Code: control.CodeParams, Text: fmt.Sprintf("%s is not a synced folder of %s", q.Folder, s.Name)}
 		}
 		err := answer(ctx, q)
-		if errors.Is(err, engine.ErrStopped) {
+		if errors.Is(err, engine.ErrStopped) || errors.Is(err, engine.ErrPaused) {
 			return &control.Error{Code: control.CodeStopped, Text: err.Error()}
 		}
 		return err

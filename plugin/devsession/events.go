@@ -1,7 +1,9 @@
 package devsession
 
 import (
-	"sync/atomic"
+	"strings"
+	"sync"
+	"unicode"
 
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/console"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/engine"
@@ -11,8 +13,11 @@ import (
 type syncEvents struct {
 	console *console.Console
 	local   string
-	// stopped is true from a stop until sync goes on.
-	stopped atomic.Bool
+
+	mu sync.Mutex
+	// stopped is why sync does not go on, without its numbers, which may change
+	// with every event; empty while it does.
+	stopped string
 }
 
 // event shows an event, at once, or keeps silent.
@@ -35,13 +40,29 @@ func (s *syncEvents) event(e engine.Event) {
 }
 
 func (s *syncEvents) state(e engine.Event) {
-	switch e.State {
-	case engine.Stopped:
-		s.stopped.Store(true)
-		s.console.Warn("sync of %s has %s; `kubectl okteto sync list` shows more", s.local, e.Detail)
-	case engine.Syncing, engine.Converged:
-		if s.stopped.Swap(false) {
-			s.console.Note("sync of %s goes on", s.local)
+	digits := func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return -1
 		}
+		return r
+	}
+	s.mu.Lock()
+	before := s.stopped
+	switch e.State {
+	case engine.Stopped, engine.Paused:
+		s.stopped = strings.Map(digits, e.Detail)
+	case engine.Syncing, engine.Converged:
+		s.stopped = ""
+	}
+	same := s.stopped == before
+	s.mu.Unlock()
+	switch {
+	case same:
+	case e.State == engine.Stopped:
+		s.console.Warn("sync of %s has %s", s.local, e.Detail)
+	case e.State == engine.Paused:
+		s.console.Note("sync of %s is paused", s.local)
+	default:
+		s.console.Note("sync of %s goes on", s.local)
 	}
 }

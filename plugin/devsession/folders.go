@@ -22,8 +22,11 @@ type FolderStatus struct {
 	// Local and Remote are the roots on this machine and in the pod.
 	Local  string `json:"local"`
 	Remote string `json:"remote"`
-	// State is waiting (not connected), scanning, syncing, converged or stopped,
-	// Reason why it stopped.
+	// Mode says which side may change the other: two-way, push or pull. Empty
+	// where that is not known.
+	Mode string `json:"mode,omitempty"`
+	// State is waiting (not connected), scanning, syncing, converged, stopped or
+	// paused, Reason why it stopped, or would.
 	State  string `json:"state"`
 	Reason string `json:"reason,omitempty"`
 	// Files and Bytes are the regular files on this machine, and their size.
@@ -67,7 +70,7 @@ type Wire struct {
 func (f *Folder) status(now time.Time) FolderStatus {
 	s := f.Leader.Status()
 	out := FolderStatus{
-		Local: f.Local, Remote: f.Remote, State: string(s.State), Reason: s.Reason,
+		Local: f.Local, Remote: f.Remote, Mode: f.Mode.String(), State: string(s.State), Reason: s.Reason,
 		Files: s.Files, Bytes: s.Bytes,
 		Progress: Progress{
 			PendingFiles: s.PendingFiles, PendingBytes: s.PendingBytes, Current: s.Current,

@@ -212,7 +212,7 @@ func (p *pod) session(line string) *up {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(func() {
-		if err := leader.Close(); err != nil {
+		if err := leader.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
 			p.t.Error(err)
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,6 +22,8 @@ type Folder struct {
 	Leader *engine.Leader
 	// Local and Remote are the roots on either side.
 	Local, Remote string
+	// Mode is the leader's.
+	Mode engine.Mode
 }
 
 // startSync starts to sync every folder over the connection and waits until
@@ -62,7 +65,7 @@ func (s *Session) startSync(ctx context.Context, group *errgroup.Group, client *
 func (s *Session) firstFlush(ctx context.Context) error {
 	progress := newSyncProgress(s.Console, s.Folders)
 	done := make(chan error, 1)
-	go func() { done <- flush(ctx, s.Folders) }()
+	go func() { done <- s.awaitFirst(ctx) }()
 	defer progress.done()
 	// The first sync is no time of idleness, in which nothing may poll.
 	picture := time.NewTicker(progressTick)
@@ -75,6 +78,37 @@ func (s *Session) firstFlush(ctx context.Context) error {
 			progress.show(now)
 		}
 	}
+}
+
+// awaitFirst waits until what the laptop has is in the pod. A stop is waited out:
+// only a session that runs can be told to resume. What is paused need not come.
+func (s *Session) awaitFirst(ctx context.Context) error {
+	for again := false; ; {
+		changed := s.pulse.wait()
+		err := flush(ctx, s.Folders)
+		switch {
+		case errors.Is(err, engine.ErrPaused):
+			return nil
+		case !errors.Is(err, engine.ErrStopped):
+			return err
+		case !s.stopped() && again:
+			return err // a single path cannot be brought over
+		case !s.stopped():
+			again = true // or it went on this moment
+			continue
+		}
+		again = false
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// stopped tells whether the sync of a folder has stopped as a whole.
+func (s *Session) stopped() bool {
+	return slices.ContainsFunc(s.Folders, func(f *Folder) bool { return f.Leader.Status().State == engine.Stopped })
 }
 
 func (f *Folder) run(ctx context.Context, client *sshclient.Client) error {
