@@ -57,3 +57,43 @@ func TestDiskTrouble(t *testing.T) {
 		t.Error("a full disk made a conflict")
 	}
 }
+
+// TestReadOnlyRoot makes a root read-only by a bind mount, and writable again.
+func TestReadOnlyRoot(t *testing.T) {
+	eachSide(t, func(t *testing.T, p *pair, root, other, where string) {
+		if err := unix.Mount(root, root, "", unix.MS_BIND, ""); err != nil {
+			t.Skipf("mounting a folder over itself: %v", err)
+		}
+		defer func() { must(t, unix.Unmount(root, unix.MNT_DETACH)) }()
+		s := p.start()
+		defer s.stop()
+		p.settle()
+		must(t, unix.Mount("", root, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+		write(t, other, "d/f1", "changed")
+		p.stopped("the folder is read-only " + where)
+		must(t, unix.Mount("", root, "", unix.MS_BIND|unix.MS_REMOUNT, ""))
+		p.until("the end of the stop", func(st Status) bool { return st.State == Converged && p.diff() == "" })
+	})
+}
+
+// TestFullDisk fills the file system of the laptop's root, and makes room.
+func TestFullDisk(t *testing.T) {
+	p := newPair(t)
+	if err := unix.Mount("tmpfs", p.laptop, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("mounting a small file system: %v", err)
+	}
+	defer func() { must(t, unix.Unmount(p.laptop, unix.MNT_DETACH)) }()
+	for i := range 4 {
+		write(t, p.pod, fmt.Sprint("f", i), strings.Repeat(fmt.Sprint(i), 400_000))
+	}
+	s := p.start()
+	defer s.stop()
+	p.stopped("the disk is full on the laptop")
+	for i := range 4 {
+		if !exists(p.pod, fmt.Sprint("f", i)) {
+			t.Errorf("f%d is lost", i)
+		}
+	}
+	must(t, unix.Mount("tmpfs", p.laptop, "tmpfs", unix.MS_REMOUNT, "size=64m"))
+	p.until("the end of the stop", func(st Status) bool { return st.State == Converged && p.diff() == "" })
+}

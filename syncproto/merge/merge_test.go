@@ -223,6 +223,10 @@ func TestCopyName(t *testing.T) {
 		{"a/.env.local", "a/.env.conflict-pod-" + stamp + ".local"},
 		{long + ".go", long[:255-len(".conflict-pod-"+stamp)-3] + ".conflict-pod-" + stamp + ".go"},
 		{"x." + long, "x.conflict-pod-" + stamp},
+		{strings.Repeat("é", 125) + ".go", strings.Repeat("é", 111) + ".conflict-pod-" + stamp + ".go"},
+		{"x" + strings.Repeat("é", 125) + ".go", "x" + strings.Repeat("é", 111) + ".conflict-pod-" + stamp + ".go"},
+		{strings.Repeat("\xff", 250), strings.Repeat("\xff", 255-len(".conflict-pod-"+stamp)) + ".conflict-pod-" + stamp},
+		{strings.Repeat("\x80", 250), strings.Repeat("\x80", 255-len(".conflict-pod-"+stamp)) + ".conflict-pod-" + stamp},
 	}
 	for _, tt := range tests {
 		got := copyName(tt.path, Pod, now(), free)

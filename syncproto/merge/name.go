@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 )
@@ -13,7 +14,7 @@ import (
 // copyName returns the name of the conflict copy of p:
 // <name>.conflict-<side>-<time><ext> in the same folder, the time in UTC, with
 // a number when that is taken. A name that would be longer than a name may be
-// loses the end of its <name>.
+// loses the end of its <name>, in whole characters.
 func copyName(p string, side Side, now time.Time, taken func(string) bool) string {
 	dir, base := path.Split(p)
 	ext := path.Ext(base)
@@ -31,10 +32,24 @@ func copyName(p string, side Side, now time.Time, taken func(string) bool) strin
 			ext = ""
 		}
 		room := syncproto.MaxName - len(suffix) - len(ext)
-		if c := dir + name[:min(len(name), room)] + suffix + ext; !taken(c) {
+		if c := dir + shorten(name, room) + suffix + ext; !taken(c) {
 			return c
 		}
 	}
+}
+
+// shorten cuts name to at most room bytes without leaving half of a character:
+// there are file systems that refuse what is not UTF-8.
+func shorten(name string, room int) string {
+	if len(name) <= room {
+		return name
+	}
+	for cut := room; cut > room-utf8.UTFMax; cut-- {
+		if utf8.RuneStart(name[cut]) {
+			return name[:cut]
+		}
+	}
+	return name[:room] // it is no UTF-8 anyway
 }
 
 // IsCopy reports whether p is named as a conflict copy is.
