@@ -32,6 +32,7 @@ test: ## every test: unit, in-process, interop, cluster
 	test/packages
 	$(GO) vet ./...
 	$(GO) test -race -timeout 5m ./...
+	if [ "$$CI" = true ]; then test/fuzz 30s; fi
 	RUNS=10000 KILLS=400 $(SOAK) -timeout 10m ./test/convergence
 	$(MAKE) e2e
 
@@ -50,7 +51,7 @@ bench: build ## measure, print a table, write bench.json: make bench [ONLY=<rege
 	test/with-cluster $(GO) run ./test/bench -o bench.json -only '$(ONLY)'
 
 .PHONY: fuzz
-fuzz: ## run every fuzz target for FUZZTIME
+fuzz: ## run every fuzz target for FUZZTIME, one on each processor
 	test/fuzz $(FUZZTIME)
 
 .PHONY: lint
