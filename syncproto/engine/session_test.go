@@ -33,7 +33,7 @@ func TestConflict(t *testing.T) {
 	must(t, os.Remove(filepath.Join(p.pod, "gone-there.txt")))
 	write(t, p.laptop, "gone-there.txt", "edited on the laptop")
 	s = p.start()
-	defer s.stop()
+	defer func() { s.stop() }()
 	p.settle()
 	if got := read(t, p.laptop, "f.txt"); got != "laptop's" {
 		t.Errorf("f.txt = %q", got)
@@ -52,6 +52,18 @@ func TestConflict(t *testing.T) {
 	}
 	if read(t, p.laptop, "gone-here.txt") != "edited in the pod" || read(t, p.pod, "gone-there.txt") != "edited on the laptop" {
 		t.Error("an edit must win over a delete")
+	}
+	s.stop()
+	must(t, p.leader.Close())
+	p.boot()
+	if got := p.leader.Status().Conflicts; len(got) != 1 {
+		t.Errorf("after a restart, conflicts = %q", got)
+	}
+	must(t, p.leader.Close())
+	s = p.start()
+	p.settle()
+	if got := p.leader.Status().Conflicts; len(got) != 1 {
+		t.Errorf("in the session after it, conflicts = %q", got)
 	}
 	must(t, os.Remove(filepath.Join(p.laptop, conflicts[0])))
 	p.settle()

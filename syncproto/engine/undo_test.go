@@ -136,6 +136,55 @@ func TestUndoAlone(t *testing.T) {
 	}
 }
 
+// TestUndoLarge brings back what is too large for one message, on either side.
+func TestUndoLarge(t *testing.T) {
+	eachSide(t, func(t *testing.T, p *pair, root, other, _ string) {
+		content := strings.Repeat("0123456789abcdef", 100_000)
+		write(t, p.laptop, "large", content)
+		s := p.start()
+		defer s.stop()
+		p.settle()
+		must(t, os.Remove(filepath.Join(root, "large")))
+		p.settle()
+		p.undo("")
+		p.settle()
+		if read(t, root, "large") != content || read(t, other, "large") != content {
+			t.Error("the content is not what it was")
+		}
+	})
+}
+
+// TestUndoFails lists what cannot come back, with the reason.
+func TestUndoFails(t *testing.T) {
+	p := newPair(t)
+	write(t, p.laptop, "a", "a")
+	write(t, p.laptop, "b", "b")
+	write(t, p.laptop, "c", "c")
+	s := p.start()
+	defer s.stop()
+	p.settle()
+	must(t, os.Remove(filepath.Join(p.laptop, "a")))
+	must(t, os.Remove(filepath.Join(p.laptop, "b")))
+	p.settle()
+	write(t, p.laptop, ".stignore", "a\n")
+	p.leader.settleNow(t)
+	var failures []Failure
+	batches, err := p.leader.Trash(t.Context())
+	must(t, err)
+	for _, b := range batches {
+		got, err := p.leader.Undo(t.Context(), b.ID)
+		must(t, err)
+		failures = append(failures, got.Failures...)
+	}
+	p.leader.settleNow(t)
+	if len(failures) != 1 || failures[0] != (Failure{Path: "a", Reason: "the path is ignored by now"}) {
+		t.Errorf("failures %+v", failures)
+	}
+	if exists(p.pod, "a") || !exists(p.laptop, "b") {
+		t.Error("the rest did not come back")
+	}
+}
+
 // TestUndoEdit makes sure that an undo without a name does not take back what
 // the user just saved.
 func TestUndoEdit(t *testing.T) {
