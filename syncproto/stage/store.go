@@ -25,9 +25,9 @@ func (t *Trash) store(dir *os.Root, name, to string) (int, error) {
 	}
 }
 
-// place links or copies a file or symlink. A file that has other names is copied: what
-// is written through those later must not reach the trash, and a link to it
-// would take no room of its own.
+// place links or copies a file or symlink. A file that has other names is
+// copied: what is written through those later must not reach the trash, and a
+// link to it would take no room of its own.
 func (t *Trash) place(dir *os.Root, name, to string) error {
 	if err := t.root.MkdirAll(filepath.FromSlash(path.Dir(to)), 0o700); err != nil {
 		return err
