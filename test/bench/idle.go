@@ -7,8 +7,12 @@ import (
 	"time"
 )
 
-// idleFor is how long nothing changes.
-const idleFor = 30 * time.Second
+// idleFor is how long nothing changes, after a rest in which both ends finish
+// what came before.
+const (
+	idleFor = 30 * time.Second
+	rest    = 5 * time.Second
+)
 
 // idle measures what both ends use while the large tree is in sync and nothing
 // changes.
@@ -18,6 +22,9 @@ func (b *bench) idle(ctx context.Context) error {
 		return err
 	}
 	if err := b.flush(ctx); err != nil {
+		return err
+	}
+	if err := sleep(ctx, rest); err != nil {
 		return err
 	}
 	laptop := pid(s.Cmd.Process.Pid)
@@ -38,10 +45,8 @@ func (b *bench) idle(ctx context.Context) error {
 		return err
 	}
 	began := time.Now()
-	select {
-	case <-time.After(idleFor):
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := sleep(ctx, idleFor); err != nil {
+		return err
 	}
 	passed := time.Since(began)
 	after, err := usage(ends)
@@ -57,6 +62,16 @@ func (b *bench) idle(ctx context.Context) error {
 	}
 	b.report.add("idle_cpu_pct", 100*total.Seconds()/passed.Seconds(), fmt.Sprintf("of a core, over %.0f s:%s in steps of %v", passed.Seconds(), note, clockTick))
 	return b.memory(laptop, agents)
+}
+
+// sleep waits unless ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // usage returns the processor time of each end.

@@ -208,6 +208,8 @@ func (d *device) start(ctx context.Context, ends []*device) error {
 	}
 	d.cmd = exec.CommandContext(ctx, "syncthing", "serve", "--home", d.home, "--no-browser", "--no-restart", "--no-upgrade")
 	d.cmd.Env = append(os.Environ(), "STNODEFAULTFOLDER=1", "STNOUPGRADE=1")
+	// It is two processes: killed, the first one would leave the second behind.
+	d.cmd.Cancel = func() error { return d.cmd.Process.Signal(os.Interrupt) }
 	d.output = lab.NewTranscript()
 	d.cmd.Stdout, d.cmd.Stderr = d.output, d.output
 	if err := d.cmd.Start(); err != nil {
