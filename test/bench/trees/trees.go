@@ -15,7 +15,7 @@ import (
 
 // generator is the version of what this package makes: change it with every
 // change of a tree.
-const generator = "1"
+const generator = "2"
 
 // Cache is the folder that keeps the trees.
 type Cache string

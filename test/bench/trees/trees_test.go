@@ -53,7 +53,7 @@ func TestText(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if ratio := size / float64(squeezed.Len()); ratio < 2 || ratio > 5 {
+	if ratio := size / float64(squeezed.Len()); ratio < 2.5 || ratio > 5 {
 		t.Errorf("text compresses to 1/%.1f", ratio)
 	}
 }

@@ -5,19 +5,23 @@ import (
 	"strings"
 )
 
-// vocabulary is an endless text: lines of words, as sources have them.
+// vocabulary is an endless text: lines of words, as sources have them, some of
+// them again and again.
 type vocabulary struct {
 	// config
 	random *rand.Rand
 	zipf   *rand.Zipf
 	words  []string
 	// state
-	rest string // of the line that is being read
+	rest   string // of the line that is being read
+	recent []string
 }
 
 const (
 	vocabularySize = 4096
-	maxWords       = 11 // of a line
+	memory         = 64  // lines that may come again
+	repeated       = 0.4 // of the lines
+	maxWords       = 11  // of a line
 	maxIndent      = 5
 )
 
@@ -49,7 +53,21 @@ func (v *vocabulary) Read(b []byte) (int, error) {
 	return n, nil
 }
 
+// line returns a line: a new one, or one that was there lately.
 func (v *vocabulary) line() string {
+	if len(v.recent) == memory && v.random.Float64() < repeated {
+		return v.recent[v.random.IntN(memory)]
+	}
+	line := v.newLine()
+	if len(v.recent) < memory {
+		v.recent = append(v.recent, line)
+	} else {
+		v.recent[v.random.IntN(memory)] = line
+	}
+	return line
+}
+
+func (v *vocabulary) newLine() string {
 	separators := []string{" ", " ", " ", ".", "(", ", ", " = ", ") "}
 	var line strings.Builder
 	line.WriteString(strings.Repeat("\t", v.random.IntN(maxIndent)))
