@@ -197,7 +197,7 @@ func (d *development) openFolders() error {
 		if err != nil {
 			return fmt.Errorf("opening %s for sync: %w", s.Local, err)
 		}
-		d.folders = append(d.folders, &devsession.Folder{Leader: leader, Local: s.Local, Remote: s.Remote})
+		d.folders = append(d.folders, &devsession.Folder{Leader: leader, Local: s.Local, Remote: s.Remote, Mode: syncMode(s.Mode)})
 	}
 	return nil
 }
