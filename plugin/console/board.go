@@ -14,12 +14,17 @@ type Board struct {
 	// Width returns the columns of the terminal; nil means that W is none.
 	Width func() int
 
-	lines int // on the screen
+	last  string // what was shown last
+	lines int    // on the screen
 }
 
-// Show shows the text in the place of the one before. Its lines are cut to the
+// Show shows the text in the place of the one before, unless it is the same. Its lines are cut to the
 // terminal's width: one that wraps could not be taken back.
 func (b *Board) Show(text string) error {
+	if text == b.last {
+		return nil
+	}
+	b.last = text
 	if b.Width != nil {
 		lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 		if width := b.Width(); width > 1 {

@@ -139,12 +139,12 @@ func TestBoardIsRedrawnInPlace(t *testing.T) {
 	}
 	b.Reset()
 	board = Board{W: &b}
-	for range 2 {
-		if err := board.Show("one\n"); err != nil {
+	for _, text := range []string{"one\n", "one\n", "two\n"} {
+		if err := board.Show(text); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got := b.String(); got != "one\none\n" {
+	if got := b.String(); got != "one\ntwo\n" {
 		t.Errorf("elsewhere: %q", got)
 	}
 }
