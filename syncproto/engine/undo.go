@@ -110,7 +110,7 @@ func (s *leading) podTrash(ctx context.Context) ([]TrashBatch, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: not the answer to the question", ErrProtocol)
 	}
-	skew := time.Unix(0, answer.Now).Sub(time.Now()).Round(time.Second)
+	skew := time.Until(time.Unix(0, answer.Now)).Round(time.Second)
 	var list []TrashBatch
 	for _, b := range answer.Batches {
 		list = append(list, describe(merge.Pod, stage.Removed{
