@@ -33,7 +33,8 @@ func TestStatusCountsWhatIsDoneAndWhatTravels(t *testing.T) {
 	}
 	write(t, p.pod, "back", "123")
 	p.settle()
-	if now := p.leader.Status(); now.DoneFiles != 4 || now.DoneBytes != st.DoneBytes+3 {
+	// A write may be seen by halves, the first of which is empty.
+	if now := p.leader.Status(); now.DoneFiles < 4 || now.DoneBytes != st.DoneBytes+3 {
 		t.Errorf("after a change in the pod: %+v", now)
 	}
 }
@@ -214,7 +215,8 @@ func TestTopKnowsBothTheSessionAndTheTree(t *testing.T) {
 	if len(top) != 1 || top[0].Path != "dir/a" && top[0].Path != "dir" || top[0].Files != 1 || top[0].Size != 6 || top[0].Last.IsZero() {
 		t.Errorf("top %+v", top)
 	}
-	if whole.Changes != 3 || whole.Bytes != 11 || whole.Size != 6 {
+	// A write may be seen by halves, the first of which is empty.
+	if whole.Changes < 3 || whole.Bytes != 11 || whole.Size != 6 {
 		t.Errorf("the whole is %+v", whole)
 	}
 }
