@@ -15,10 +15,12 @@ import (
 // environment is the cluster's side of a dev session.
 type environment struct {
 	workloads *workload.Client
-	found     *workload.Found
-	spec      workload.Spec
-	claimant  workload.Claimant
-	console   *console.Console
+	// query is what found is the answer to.
+	query    workload.Query
+	found    *workload.Found
+	spec     workload.Spec
+	claimant workload.Claimant
+	console  *console.Console
 	// mounted are paths inside the synced folders where the dev container
 	// has something else mounted.
 	mounted []string
@@ -74,8 +76,24 @@ func (e *environment) release(ctx context.Context) error {
 	return e.lease.Release(ctx)
 }
 
-// Wait waits for the dev container.
+// Wait waits for the dev container. Where the cluster turns out not to mount
+// images as volumes, it swaps again, without.
 func (e *environment) Wait(ctx context.Context, scheduled func(pod string), progress func(text string)) error {
+	err := e.await(ctx, scheduled, progress)
+	if e.awaited || !e.spec.ImageVolumes || !workload.AboutImageVolume(err) {
+		return err
+	}
+	if err := e.find(ctx, e.query); err != nil {
+		return err
+	}
+	e.spec.ImageVolumes = false
+	if e.swapped, err = e.workloads.Swap(ctx, e.found, e.spec); err != nil {
+		return err
+	}
+	return e.await(ctx, scheduled, progress)
+}
+
+func (e *environment) await(ctx context.Context, scheduled func(pod string), progress func(text string)) error {
 	target := e.swapped.Target
 	if e.awaited {
 		// That somebody else has the environment now may be why the
@@ -113,6 +131,7 @@ func (e *environment) Crash(ctx context.Context, pod string, ran time.Time) stri
 // find asks for the workload and the server's version at once, and completes
 // the spec with what they say.
 func (e *environment) find(ctx context.Context, q workload.Query) error {
+	e.query = q
 	var group errgroup.Group
 	group.Go(func() (err error) {
 		e.found, err = e.workloads.Find(ctx, q)

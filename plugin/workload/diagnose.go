@@ -120,9 +120,9 @@ func (v *view) addEvent(e *corev1.Event) {
 		f.scalesUp = true
 	case "Scheduled":
 		v.trouble = ""
-	case "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "FailedMapVolume", "NotTriggerScaleUp":
+	case reasonFailedMount, "FailedAttachVolume", "FailedCreatePodSandBox", "FailedMapVolume", "NotTriggerScaleUp":
 		v.trouble = e.Message
-		if e.Reason == "FailedMount" && missingObject(e.Message) {
+		if e.Reason == reasonFailedMount && (missingObject(e.Message) || unknownVolume(e.Message)) {
 			f.failed = &PodError{Pod: o.Name, Reason: e.Reason, Message: e.Message}
 		}
 	}

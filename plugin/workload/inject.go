@@ -28,7 +28,9 @@ type Spec struct {
 	// Holder is user@host/<id>; the part before the @ becomes
 	// OKTETO_USERNAME.
 	Holder string
-	// ImageVolumes is true when the server can mount an image as a volume.
+	// ImageVolumes is true when an image may be mounted as a volume, as far as
+	// one knows: a clone that does without keeps doing so, and Swap does when
+	// the server refuses.
 	ImageVolumes bool
 	// Roots are the sync targets; nil means those of Dev.Sync.
 	Roots []string
@@ -53,7 +55,7 @@ type Rendered struct {
 }
 
 // Clone returns the development clone of a workload. prior is the clone as it
-// exists, or nil: its authorized key and user name are kept. The result
+// exists, or nil: its authorized key, user name and way of seeding are kept. The result
 // depends on nothing else, so that applying it again restarts nothing.
 func Clone(w *Workload, prior *appsv1.Deployment, s Spec) (*Rendered, error) {
 	if err := checkPrior(w, prior, s.Dev.Name); err != nil {
@@ -76,6 +78,9 @@ func Clone(w *Workload, prior *appsv1.Deployment, s Spec) (*Rendered, error) {
 	authorized := kept.key == "" || kept.key == s.AuthorizedKey
 	if kept.key != "" {
 		s.AuthorizedKey = kept.key
+	}
+	if kept.seeded {
+		s.ImageVolumes = false
 	}
 	user, _, _ := strings.Cut(s.Holder, "@")
 	if kept.user != "" {
@@ -156,6 +161,8 @@ func checkNames(w *Workload) error {
 // kept is what stays as it is in a clone's template, whoever applies it.
 type kept struct {
 	key, user string
+	// seeded is true when an init container seeds the workspace.
+	seeded bool
 }
 
 func keptFrom(prior *appsv1.Deployment) kept {
@@ -163,6 +170,7 @@ func keptFrom(prior *appsv1.Deployment) kept {
 	if prior == nil {
 		return k
 	}
+	k.seeded = seededByContainer(&prior.Spec.Template.Spec)
 	for _, c := range prior.Spec.Template.Spec.InitContainers {
 		if c.Name != config.SidecarContainer || len(c.Args) == 0 {
 			continue

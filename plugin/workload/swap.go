@@ -60,31 +60,38 @@ func (c *Client) Swap(ctx context.Context, f *Found, s Spec) (*Swapped, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Swapped{
-		Target: Target{
-			Dev: s.Dev.Name, Clone: r.Clone.Name, Container: r.Container,
-			Hash: r.Hash, Original: w.Selector,
-		},
-		Created:    f.Clone == nil,
-		Changed:    f.Clone == nil || f.Clone.Spec.Template.Annotations[AnnotationTemplate] != r.Hash,
-		Authorized: r.Authorized,
-		Excluded:   r.Excluded,
-	}
-	out.Replicas, _ = before(w)
+	var warnings []string
 	if wantsClaim(&s.Dev) {
 		warning, err := c.ensureClaim(ctx, &s.Dev)
 		if err != nil {
 			return nil, err
 		}
 		if warning != "" {
-			out.Warnings = append(out.Warnings, warning)
+			warnings = append(warnings, warning)
 		}
 	}
 	applied, err := c.applyClone(ctx, r.Clone)
+	if s.ImageVolumes && AboutImageVolume(err) {
+		s.ImageVolumes = false
+		if r, err = Clone(w, f.Clone, s); err == nil {
+			applied, err = c.applyClone(ctx, r.Clone)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	out.Generation = applied.Generation
+	out := &Swapped{
+		Target: Target{
+			Dev: s.Dev.Name, Clone: r.Clone.Name, Container: r.Container,
+			Hash: r.Hash, Generation: applied.Generation, Original: w.Selector,
+		},
+		Created:    f.Clone == nil,
+		Changed:    f.Clone == nil || f.Clone.Spec.Template.Annotations[AnnotationTemplate] != r.Hash,
+		Authorized: r.Authorized,
+		Excluded:   r.Excluded,
+		Warnings:   warnings,
+	}
+	out.Replicas, _ = before(w)
 	if autocreated(w) {
 		return out, nil
 	}

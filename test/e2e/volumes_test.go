@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kubectl-okteto/kubectl-okteto/test/lab"
 )
 
 // claims lists the volume claims of the namespace.
@@ -102,11 +105,76 @@ func (p *place) built(base string, files map[string]string) string {
 	return image
 }
 
+// forbidImageVolumes adds a policy to the namespace under which a pod has only
+// volumes of the older kinds, and waits until it is in force.
+func (p *place) forbidImageVolumes() {
+	p.t.Helper()
+	kind := "validatingadmissionpolicy"
+	p.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(p.t.Context()), lab.Patience)
+		defer cancel()
+		if _, err := p.Kubectl(ctx, "", "delete", kind+"/"+p.Namespace, kind+"binding/"+p.Namespace); err != nil {
+			p.t.Error(err)
+		}
+	})
+	p.apply(strings.ReplaceAll(`
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: NAMESPACE}
+spec:
+  matchConstraints:
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
+  validations:
+  - expression: "!has(object.spec.volumes) || object.spec.volumes.all(v, !has(v.image))"
+    message: a volume of this type is not allowed here
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: NAMESPACE}
+spec:
+  policyName: NAMESPACE
+  validationActions: [Deny]
+  matchResources:
+    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: NAMESPACE}}
+`, "NAMESPACE", p.Namespace))
+	pod := fmt.Sprintf(`
+apiVersion: v1
+kind: Pod
+metadata: {name: probe}
+spec:
+  containers: [{name: main, image: "%s/busybox:1"}]
+  volumes: [{name: image, image: {reference: "%[1]s/busybox:1"}}]
+`, p.Registry)
+	eventually(p.t, "the policy is in force", func() bool {
+		_, err := p.Kubectl(p.t.Context(), pod, "create", "--dry-run=server", "-f", "-")
+		return err != nil && strings.Contains(err.Error(), "not allowed here")
+	})
+}
+
 // TestImageContentIsSeeded begins with a folder of which the image has most,
-// as one does after a build of that folder.
+// as one does after a build of that folder: with the image as a volume, and
+// where none is allowed.
 func TestImageContentIsSeeded(t *testing.T) {
-	t.Parallel()
-	p := newPlace(t)
+	for name, forbidden := range map[string]bool{"from a volume": false, "by an init container": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPlace(t)
+			if forbidden {
+				p.forbidImageVolumes()
+			}
+			p.seeded()
+			inits := p.kubectl("get", "deploy", "api-okteto", "-o", "jsonpath={.spec.template.spec.initContainers[*].name}")
+			if strings.Contains(inits, "okteto-seed") != forbidden {
+				t.Errorf("the clone has the init containers %s", inits)
+			}
+		})
+	}
+}
+
+// seeded develops in an image that has most of the folder.
+func (p *place) seeded() {
+	p.t.Helper()
+	t := p.t
 	p.deployed("api")
 	files := map[string]string{"only/in-image.txt": "made by the build", "changed.txt": "old"}
 	for i := range 30 {
@@ -134,7 +202,7 @@ func TestImageContentIsSeeded(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(p.src, "only")); err != nil {
 		t.Fatal(err)
 	}
-	if r := p.ok("up", "--", "ls"); strings.Contains(r.stdout, "only\n") {
+	if r := p.ok("up", "--", "ls"); !strings.Contains(r.stdout, "changed.txt\n") || strings.Contains(r.stdout, "only\n") {
 		t.Errorf("a deleted folder came back: %q", r.stdout)
 	}
 }
