@@ -44,7 +44,7 @@ func renderDev(c *corev1.Container, s *Spec, namespace, user string) {
 			{Name: envName, Value: s.Dev.Name},
 			{Name: envUser, Value: user},
 		},
-		s.EnvFiles, s.Dev.Environment)
+		s.Dev.Environment)
 	c.Resources = mergeResources(c.Resources, s.Dev.Resources)
 	c.SecurityContext = mergeSecurity(c.SecurityContext, s.Dev.Pod.SecurityContext)
 }

@@ -34,8 +34,6 @@ type Spec struct {
 	ImageVolumes bool
 	// Roots are the sync targets; nil means those of Dev.Sync.
 	Roots []string
-	// EnvFiles is what Dev.EnvFiles contain, in their order.
-	EnvFiles []manifest.EnvVar
 }
 
 // Rendered is a clone that is ready to be applied.

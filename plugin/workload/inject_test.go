@@ -38,7 +38,6 @@ func cases() map[string]func(*Spec) {
 			s.Dev.Workdir = "/app"
 			s.Dev.SSHServerPort = 2022
 			s.Dev.Environment = []manifest.EnvVar{{Name: "MODE", Value: "dev"}, {Name: "OKTETO_NAME", Value: "mine"}}
-			s.EnvFiles = []manifest.EnvVar{{Name: "MODE", Value: "file"}, {Name: "TOKEN", Value: "file"}}
 			s.Dev.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("2Gi")}
 			s.Dev.Metadata = manifest.Metadata{
 				Labels:      map[string]string{"app": "other", "dev": "yes"},

@@ -215,14 +215,6 @@ func (l *Lease) renew(ctx context.Context) error {
 	return l.change(ctx, map[string]any{}, map[string]any{"renewTime": metav1.MicroTime{Time: l.c.now()}})
 }
 
-// SetForwards changes the forwards that `status` shows.
-func (l *Lease) SetForwards(ctx context.Context, forwards []string) error {
-	if l.Unavailable != nil {
-		return nil
-	}
-	return l.change(ctx, map[string]any{"annotations": map[string]string{AnnotationForwards: list(forwards)}}, map[string]any{})
-}
-
 // Release gives the Lease up: it has no holder and no forwards, and keeps the
 // rest. A Lease that is somebody else's by now is left alone.
 func (l *Lease) Release(ctx context.Context) error {

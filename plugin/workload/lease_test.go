@@ -117,7 +117,7 @@ func TestLeaseIsTakenOver(t *testing.T) {
 		if l := d.lease(); expired(l, time.Now()) {
 			t.Errorf("not renewed since %s", l.Spec.RenewTime)
 		}
-		bob, err := d.acquire(Claimant{Holder: "bob@desk/2", TakeOver: true})
+		bob, err := d.acquire(Claimant{Holder: "bob@desk/2", TakeOver: true, Forwards: []string{"1:2"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,9 +130,6 @@ func TestLeaseIsTakenOver(t *testing.T) {
 		}
 		if got := *d.lease().Spec.HolderIdentity; got != "bob@desk/2" {
 			t.Errorf("holder %s", got)
-		}
-		if err := bob.SetForwards(t.Context(), []string{"1:2"}); err != nil {
-			t.Error(err)
 		}
 		if err := bob.Release(t.Context()); err != nil {
 			t.Error(err)
@@ -208,7 +205,7 @@ func TestLeaseWithoutRights(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := errors.Join(l.Renew(ctx), l.Release(t.Context()), l.SetForwards(t.Context(), nil)); l.Unavailable != nil && err != nil {
+		if err := errors.Join(l.Renew(ctx), l.Release(t.Context())); l.Unavailable != nil && err != nil {
 			t.Errorf("without %v: %v", verbs, err)
 		}
 	}

@@ -545,7 +545,7 @@ func TestClusterLease(t *testing.T) {
 	if _, err := acquire(bob); !errors.As(err, &held) || held.Holder != ann.Holder {
 		t.Errorf("error %v", err)
 	}
-	bob.TakeOver = true
+	bob.TakeOver, bob.Forwards = true, []string{"9090:90"}
 	second, err := acquire(bob)
 	if err != nil {
 		t.Fatal(err)
@@ -555,9 +555,6 @@ func TestClusterLease(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	if err := first.Release(t.Context()); err != nil {
-		t.Error(err)
-	}
-	if err := second.SetForwards(t.Context(), []string{"9090:90"}); err != nil {
 		t.Error(err)
 	}
 	c.swap("api", c.spec("api"))
