@@ -125,45 +125,39 @@ func send(ctx context.Context, out chan<- sighting, s sighting) bool {
 	}
 }
 
-func (c *Client) watchDeployments(fieldSelector string) source {
-	api := c.Kube.AppsV1().Deployments(c.Namespace)
+// observed is the part of a client for one kind of object that a source needs.
+type observed[L runtime.Object] interface {
+	List(context.Context, metav1.ListOptions) (L, error)
+	Watch(context.Context, metav1.ListOptions) (watch.Interface, error)
+}
+
+// observe returns the source of one kind of object.
+func observe[L runtime.Object](rule Rule, api observed[L], opts metav1.ListOptions) source {
 	return source{
-		rule:  apps("watch", Deployment),
+		rule:  rule,
 		list:  func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return api.List(ctx, o) },
 		watch: api.Watch,
-		opts:  metav1.ListOptions{FieldSelector: fieldSelector},
+		opts:  opts,
 	}
+}
+
+func (c *Client) watchDeployments(fieldSelector string) source {
+	return observe(apps("watch", Deployment), c.Kube.AppsV1().Deployments(c.Namespace), metav1.ListOptions{FieldSelector: fieldSelector})
 }
 
 func (c *Client) watchStatefulSets(fieldSelector string) source {
-	api := c.Kube.AppsV1().StatefulSets(c.Namespace)
-	return source{
-		rule:  apps("watch", StatefulSet),
-		list:  func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return api.List(ctx, o) },
-		watch: api.Watch,
-		opts:  metav1.ListOptions{FieldSelector: fieldSelector},
-	}
+	return observe(apps("watch", StatefulSet), c.Kube.AppsV1().StatefulSets(c.Namespace), metav1.ListOptions{FieldSelector: fieldSelector})
 }
 
 func (c *Client) watchPods(labelSelector string) source {
-	api := c.Kube.CoreV1().Pods(c.Namespace)
-	return source{
-		rule:  core("watch", "pods"),
-		list:  func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return api.List(ctx, o) },
-		watch: api.Watch,
-		opts:  metav1.ListOptions{LabelSelector: labelSelector},
-	}
+	return observe(core("watch", "pods"), c.Kube.CoreV1().Pods(c.Namespace), metav1.ListOptions{LabelSelector: labelSelector})
 }
 
 // watchEvents watches what is reported from now on.
 func (c *Client) watchEvents() source {
-	api := c.Kube.CoreV1().Events(c.Namespace)
-	return source{
-		rule:  core("watch", "events"),
-		list:  func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return api.List(ctx, o) },
-		watch: api.Watch,
-		fresh: true,
-	}
+	s := observe(core("watch", "events"), c.Kube.CoreV1().Events(c.Namespace), metav1.ListOptions{})
+	s.fresh = true
+	return s
 }
 
 // workloadOf returns the workload that a watched object is; nil for others.
