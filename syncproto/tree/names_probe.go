@@ -23,7 +23,7 @@ func (r *Root) ProbeNames() Names {
 	if !r.canMake(name + composed) {
 		return r.names
 	}
-	defer r.Remove(name + composed)
+	defer func() { _ = r.Remove(name + composed) }()
 	is := func(other string) bool {
 		_, err := r.Lstat(other)
 		return err == nil
@@ -38,7 +38,7 @@ func (r *Root) ProbeNames() Names {
 }
 
 func (r *Root) canMake(name string) bool {
-	f, err := r.Root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := r.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return false
 	}
