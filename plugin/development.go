@@ -188,11 +188,12 @@ func (d *development) openFolders() error {
 				"sync a folder below it, or set OKTETO_FOLDER to another one", s.Local, d.factory.Folder())
 		}
 		leader, err := engine.NewLeader(engine.Config{
-			Root:     s.Local,
-			StateDir: state,
-			Exclude:  slices.Concat(nestedFolders(d.dev, s), mounted),
-			Mode:     syncMode(s.Mode),
-			OnEvent:  d.session.SyncEvents(s.Local),
+			Root:      s.Local,
+			StateDir:  state,
+			Exclude:   slices.Concat(nestedFolders(d.dev, s), mounted),
+			Mode:      syncMode(s.Mode),
+			OnEvent:   d.session.SyncEvents(s.Local),
+			GitIgnore: d.dev.GitIgnore,
 		})
 		if err != nil {
 			return fmt.Errorf("opening %s for sync: %w", s.Local, err)

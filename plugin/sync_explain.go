@@ -168,7 +168,7 @@ func outside(dev *manifest.Dev, given, full string) explained {
 
 // explainIn answers for a path of a synced folder, relative to it.
 func explainIn(dev *manifest.Dev, s manifest.SyncFolder, rel string, dir bool) (explained, error) {
-	x, err := engine.NewExplainer(engine.Config{Root: s.Local, Exclude: nestedFolders(dev, s)})
+	x, err := engine.NewExplainer(engine.Config{Root: s.Local, Exclude: nestedFolders(dev, s), GitIgnore: dev.GitIgnore})
 	if err != nil {
 		return explained{}, fmt.Errorf("%s: %w", s.Local, err)
 	}

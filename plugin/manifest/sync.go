@@ -13,8 +13,8 @@ import (
 // agentDir is where the agent lives in the dev container.
 const agentDir = "/var/okteto"
 
-// sync reads a list of folders, or the object that Okteto has with settings of
-// its own sync engine.
+// sync reads a list of folders, or an object with settings: mode and gitignore
+// are ours alone, others are of Okteto's sync engine.
 func (d *devReader) sync(v value) {
 	if !v.isMap() {
 		d.syncList(v)
@@ -24,6 +24,7 @@ func (d *devReader) sync(v value) {
 	v.object([]field{
 		{"folders", d.syncList},
 		{"mode", func(v value) { mode = v.syncMode() }},
+		{"gitignore", func(v value) { d.dev.GitIgnore, _ = v.boolean() }},
 		{"compression", later(func(v value) { v.boolean() })},
 		{"verbose", later(func(v value) { v.boolean() })},
 		{"rescanInterval", later(func(v value) { v.integer() })},

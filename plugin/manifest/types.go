@@ -63,6 +63,8 @@ type Dev struct {
 	EnvFiles []string
 	// Sync are the folders to sync.
 	Sync []SyncFolder
+	// GitIgnore lets the .gitignore files of the folders to sync count.
+	GitIgnore bool
 	// Forward are local ports that lead to the pod or a Service.
 	Forward []Forward
 	// Reverse are ports of the pod that lead to the laptop.

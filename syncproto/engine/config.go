@@ -54,6 +54,9 @@ type Config struct {
 	// Mode says which side may change the other; TwoWay by default. Only the
 	// leader's counts.
 	Mode Mode
+	// GitIgnore lets the .gitignore files of a leader's root decide about what
+	// its ignore file leaves open; they are followed like that one.
+	GitIgnore bool
 	// Owner is given to what is created; nil leaves it to the system.
 	Owner *Owner
 	// Build names this program to the other end, for error messages; empty
@@ -120,18 +123,23 @@ type rules struct {
 	matcher *ignore.Matcher
 	exclude []string
 	sources map[string]bool // files that the matcher was read from
+	// git is true when .gitignore files are among them; problems are what git
+	// would make nothing of.
+	git      bool
+	problems []error
 }
 
 // parseRules makes rules from the lines that a leader sent.
 func parseRules(lines string, exclude []string) (*rules, error) {
-	m, err := ignore.Parse(strings.NewReader(lines), nil)
+	m, err := ignore.ParseLines(lines)
 	if err != nil {
 		return nil, fmt.Errorf("reading ignore patterns: %w", err)
 	}
 	return &rules{matcher: m, exclude: exclude}, nil
 }
 
-// loadRules reads the ignore file of a root and what it includes.
+// loadRules reads the ignore file of a root and what it includes, and git's if
+// they are to count.
 func loadRules(root *tree.Root, cfg Config) (*rules, error) {
 	if cfg.Ignore != nil {
 		return &rules{matcher: cfg.Ignore, exclude: cfg.Exclude}, nil
@@ -141,7 +149,13 @@ func loadRules(root *tree.Root, cfg Config) (*rules, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading ignore patterns: %w", err)
 	}
-	return &rules{matcher: m, exclude: cfg.Exclude, sources: files.opened}, nil
+	ru := &rules{matcher: m, exclude: cfg.Exclude, sources: files.opened}
+	if cfg.GitIgnore {
+		if err := ru.addGit(root); err != nil {
+			return nil, fmt.Errorf("reading ignore patterns: %w", err)
+		}
+	}
+	return ru, nil
 }
 
 // recordingFS remembers which files were opened.

@@ -65,7 +65,7 @@ type Explainer struct {
 }
 
 // NewExplainer reads the ignore files of cfg.Root as a Leader would; of cfg it
-// uses Root, Exclude and Ignore. An error of type *ignore.ParseError, possibly
+// uses Root, Exclude, Ignore and GitIgnore. An error of type *ignore.ParseError, possibly
 // wrapped, names the place in an ignore file that cannot be used.
 func NewExplainer(cfg Config) (*Explainer, error) {
 	root, err := tree.OpenRoot(cfg.Root)

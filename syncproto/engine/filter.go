@@ -45,10 +45,25 @@ func (r *rules) visible(p string, e tree.Entry) bool {
 // were read from are reported although they are no entries.
 func (r *rules) unwatched(p string, dir bool) bool {
 	verdict := r.judge(p, dir)
-	if dir {
+	switch {
+	case dir:
+		return verdict == tree.Prune && !r.reads(p)
+	case r.gitFile(p):
 		return verdict == tree.Prune
+	default:
+		return verdict != tree.Keep && !r.sources[p]
 	}
-	return verdict != tree.Keep && !r.sources[p]
+}
+
+// reads reports whether p is a file that the rules were read from, or a folder
+// that holds one.
+func (r *rules) reads(p string) bool {
+	for source := range r.sources {
+		if tree.Under(source, p) {
+			return true
+		}
+	}
+	return false
 }
 
 // deletable reports whether p may go with the folder that holds it.

@@ -237,25 +237,27 @@ func (s *leading) loop(ctx context.Context) error {
 	}
 }
 
-// reload reads the ignore file again. It runs in the observer's goroutine.
+// reload reads the ignore files again. It runs in the observer's goroutine.
 func (s *leading) reload(ctx context.Context) error {
 	ru, err := loadRules(s.r.now.Load().root, s.r.cfg)
+	lines := ""
+	if err == nil {
+		lines, err = ru.lines()
+	}
 	if err != nil {
-		s.r.cfg.emit(Event{Kind: Warning, Path: syncproto.IgnoreFile, Detail: err.Error() + "; the patterns before stay"})
+		s.r.complain(fmt.Errorf("%w; the patterns before stay", err))
 		return nil
 	}
-	lines, err := ru.lines()
-	if err != nil {
-		s.r.cfg.emit(Event{Kind: Warning, Path: syncproto.IgnoreFile, Detail: err.Error()})
-		return nil
-	}
+	s.r.complain(ru.problems...)
 	if ru.equal(s.r.rules.Load()) {
+		// They may have been read from other files, which are to be followed.
+		s.r.rules.Store(ru)
 		return nil
 	}
 	// The loop must not merge with one side's view old and the other's new.
 	paused := make(chan struct{})
 	s.post(func(rc *reconciler) error {
-		rc.awaitFull, rc.scanned = true, false
+		rc.awaitFull, rc.scanned = rc.awaitFull+1, false
 		close(paused)
 		return nil
 	})

@@ -32,6 +32,18 @@ type notes struct {
 	mu   sync.Mutex
 	told map[string]note // by key
 	hear func(note)      // what else hears of new notes; nil for nobody
+
+	complaint string // the last one about ignore files
+}
+
+// complain reports whether a complaint about ignore files is another one than
+// the last; an empty one means that nothing is wrong any more.
+func (l *notes) complain(text string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known := l.complaint
+	l.complaint = text
+	return text != "" && text != known
 }
 
 // add reports whether n is news. After maxNotes of them a last one is returned

@@ -182,11 +182,10 @@ func (o *observer) touchesRules(b watch.Batch) bool {
 	if b.Rescan {
 		return true
 	}
+	ru := o.r.rules.Load()
 	for _, p := range b.Paths {
-		for source := range o.r.rules.Load().sources {
-			if tree.Under(source, p) {
-				return true
-			}
+		if ru.gitFile(p) || ru.reads(p) || o.r.bringsGitFile(p) {
+			return true
 		}
 	}
 	return false

@@ -43,7 +43,7 @@ type mirrored struct {
 // stops are the reasons for which no merge may run.
 type stops struct {
 	scanned   bool   // the laptop's tree is known
-	awaitFull bool   // a full report must come
+	awaitFull int    // full reports that must come
 	receiving bool   // and has begun
 	isOpen    bool   // the follower has opened its tree
 	localStop string // the laptop's root is gone
@@ -52,11 +52,14 @@ type stops struct {
 	released  bool   // the plan that the guard stopped may pass
 }
 
+// informed reports whether both trees are known.
+func (s *stops) informed() bool { return s.scanned && s.awaitFull == 0 && !s.receiving }
+
 func newReconciler(s *leading) *reconciler {
 	return &reconciler{
 		s: s, remote: remoteTree{Tree: tree.Tree{}}, dirty: map[string]bool{}, flight: newFlight(),
 		names: names{refused: map[string]refusal{}},
-		held:  map[string]hold{}, stops: stops{awaitFull: true},
+		held:  map[string]hold{}, stops: stops{awaitFull: 1},
 		mirrored: mirrored{left: map[string]bool{}},
 	}
 }
@@ -132,7 +135,7 @@ func (rc *reconciler) opened(m *syncproto.Opened) error {
 		}
 	}
 	if m.Same {
-		rc.awaitFull = false
+		rc.awaitFull = max(rc.awaitFull-1, 0)
 		rc.touchDiffering()
 	}
 	return nil
@@ -145,7 +148,7 @@ func (rc *reconciler) report(m *syncproto.Report) error {
 	}
 	if m.Full {
 		rc.remote.forget(tree.Tree{})
-		rc.awaitFull, rc.receiving = true, true
+		rc.receiving = true
 	}
 	ru := rc.s.r.rules.Load()
 	if err := rc.keepRestored(merge.Pod, m.Items); err != nil {
@@ -167,7 +170,7 @@ func (rc *reconciler) report(m *syncproto.Report) error {
 		}
 	}
 	if rc.receiving && !m.More {
-		rc.awaitFull, rc.receiving = false, false
+		rc.awaitFull, rc.receiving = max(rc.awaitFull-1, 0), false
 		rc.touchDiffering()
 	}
 	return nil
@@ -175,7 +178,7 @@ func (rc *reconciler) report(m *syncproto.Report) error {
 
 // reconcile merges what is dirty and sets the outcome in motion.
 func (rc *reconciler) reconcile() error {
-	if rc.scanned && !rc.awaitFull && rc.localStop == "" && rc.podStop == "" && !rc.s.leader.isPaused() {
+	if rc.informed() && rc.localStop == "" && rc.podStop == "" && !rc.s.leader.isPaused() {
 		if err := rc.merge(); err != nil {
 			return err
 		}
@@ -282,7 +285,7 @@ func (rc *reconciler) publish() {
 	switch {
 	case reason != "":
 		state = Stopped
-	case !rc.scanned || rc.awaitFull:
+	case !rc.informed():
 		state = Scanning
 	case len(rc.dirty) > 0 || rc.flight.size() > 0:
 		state = Syncing

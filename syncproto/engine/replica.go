@@ -91,6 +91,7 @@ func (r *replica) open(ru *rules) (err error) {
 		if ru, err = loadRules(root, r.cfg); err != nil {
 			return err
 		}
+		r.complain(ru.problems...)
 	}
 	r.rules.Store(ru)
 	root.ProbeNames()

@@ -42,7 +42,7 @@ func (rc *reconciler) answer() {
 	if len(rc.waiters) == 0 {
 		return
 	}
-	ready := rc.scanned && !rc.awaitFull
+	ready := rc.informed()
 	kept := rc.waiters[:0]
 	for _, w := range rc.waiters {
 		if over, err := rc.verdict(w, ready); over {

@@ -9,6 +9,7 @@ import "math/bits"
 type glob struct {
 	prog    []inst
 	classes []class
+	bytes   bool // every byte of the path is a character of its own
 }
 
 // An inst is one state. The states that consume a character go on to the next
@@ -99,26 +100,55 @@ func (g *glob) step(from, to states, r rune) {
 	}
 }
 
-// run feeds the path to the automaton, which starts at the root and, unless
-// anchored, again after every slash. It reports whether the pattern is complete
-// at the end of an element; else it returns the states after the last
-// character.
-func (g *glob) run(path string, anchored bool) (bool, states) {
-	var fixed [4]uint64
+// room is the stack's share of the states of one run: patterns of up to 128
+// states need no memory.
+type room [4]uint64
+
+// states returns two empty sets of states, in r if they fit.
+func (g *glob) states(r *room) (now, next states) {
 	words := (len(g.prog) + 63) / 64
-	buf := fixed[:]
-	if 2*words > len(fixed) {
+	buf := r[:]
+	if 2*words > len(buf) {
 		buf = make([]uint64, 2*words)
 	}
-	now, next := states(buf[:words]), states(buf[words:2*words])
-	accept := len(g.prog) - 1
+	return buf[:words], buf[words : 2*words]
+}
 
+// decode returns the first character of s and its width.
+func (g *glob) decode(s string) (rune, int) {
+	if g.bytes {
+		return byteChar(s[0]), 1
+	}
+	return decode(s)
+}
+
+// matches reports whether the pattern matches the path or a folder above it. It
+// starts at the root and, unless anchored, again after every slash.
+func (g *glob) matches(path string, anchored bool) bool {
+	var r room
+	now, next := g.states(&r)
+	matched, _ := g.run(now, next, path, anchored)
+	return matched
+}
+
+// after returns the states after the last character of the path, or true if
+// the pattern matches the path or a folder above it.
+func (g *glob) after(path string, anchored bool) (bool, states) {
+	now, next := g.states(new(room))
+	return g.run(now, next, path, anchored)
+}
+
+// run feeds the path to the automaton. It reports whether the pattern is
+// complete at the end of an element; else it returns the states after the last
+// character.
+func (g *glob) run(now, next states, path string, anchored bool) (bool, states) {
+	accept := len(g.prog) - 1
 	start := true
 	for i := 0; i < len(path); {
 		if start && (i == 0 || !anchored) {
 			g.add(now, 0)
 		}
-		r, size := decode(path[i:])
+		r, size := g.decode(path[i:])
 		if r == '/' && i > 0 && !start && now.has(accept) {
 			return true, nil
 		}
@@ -131,6 +161,20 @@ func (g *glob) run(path string, anchored bool) (bool, states) {
 		}
 	}
 	return !start && now.has(accept), now
+}
+
+// matchesAll reports whether the pattern matches all of the text.
+func (g *glob) matchesAll(text string) bool {
+	var r room
+	now, next := g.states(&r)
+	g.add(now, 0)
+	for text != "" && !now.empty() {
+		r, size := g.decode(text)
+		g.step(now, next, r)
+		now, next = next, now
+		text = text[size:]
+	}
+	return now.has(len(g.prog) - 1)
 }
 
 // acceptsAll reports whether every text that follows completes the pattern:

@@ -32,6 +32,9 @@
 // second #include of a file is a no-op, because the first had the first word;
 // only a cycle is an error.
 //
+// Where the user asks for it, .gitignore files have their say about what this
+// file leaves open (WithGit).
+//
 // The package is pure: it opens files only through the functions or the fs.FS
 // that it is given. Matching takes time linear in the length of the path and
 // never backtracks.
@@ -46,6 +49,7 @@ const FileName = ".stignore"
 // any number of goroutines may use it. The zero value and nil ignore nothing.
 type Matcher struct {
 	rules []rule
+	git   gitRules // asked where no rule decides
 }
 
 // A Result says what becomes of a path and who decided it.
@@ -60,8 +64,8 @@ type Result struct {
 	// pattern matches.
 	Line int
 	// File is the name of the file that holds the deciding line, relative to
-	// the root: FileName or a file that it includes. Empty when no pattern
-	// matches, and DefaultsName when there is no ignore file.
+	// the root: FileName, a file that it includes, or one of git's. Empty when
+	// no pattern matches, and DefaultsName when there is no ignore file.
 	File string
 	// Pattern is the deciding line as written. Empty when no pattern
 	// matches.
@@ -73,13 +77,19 @@ type Result struct {
 // The root itself ("" or ".") is never ignored. A path below an ignored folder
 // is ignored too, unless an earlier pattern with ! names it.
 //
-// The second argument says whether the path is a folder. Patterns of this
-// syntax mean files and folders alike, so it changes nothing here; it is part
-// of the signature because other syntaxes tell them apart.
-func (m *Matcher) Match(path string, _ bool) Result {
+// The second argument says whether the path is a folder, which matters to git's
+// patterns alone.
+func (m *Matcher) Match(path string, dir bool) Result {
+	if m == nil || isRoot(path) {
+		return Result{}
+	}
 	i := m.decide(path)
 	if i < 0 {
-		return Result{}
+		r := m.git.decide(path, dir)
+		if r == nil {
+			return Result{}
+		}
+		return Result{Ignored: !r.negated, Line: r.line, File: r.file, Pattern: r.raw}
 	}
 	r := &m.rules[i]
 	return Result{
@@ -93,13 +103,11 @@ func (m *Matcher) Match(path string, _ bool) Result {
 
 // decide returns the index of the first rule that matches, or -1.
 func (m *Matcher) decide(path string) int {
-	if m == nil || isRoot(path) {
-		return -1
-	}
 	p := subject{path: path}
+	have := lettersOf(path)
 	for i := range m.rules {
 		r := &m.rules[i]
-		if r.match(p.text(r.fold)) {
+		if have.contain(r.need) && r.match(p.text(r.fold)) {
 			return i
 		}
 	}
@@ -129,12 +137,14 @@ func (m *Matcher) CanSkipDir(path string) bool {
 			return true
 		}
 	}
-	return false
+	r := m.git.decide(path, true)
+	return r != nil && !r.negated
 }
 
 // Lines returns the patterns in a canonical form: includes resolved, comments
-// dropped, escapes written with the backslash. A Matcher parsed from them
-// decides every path alike, so they can be sent to the other end.
+// dropped, escapes written with the backslash; then those of git, a section for
+// each folder. The Matcher that ParseLines makes of them decides every path
+// alike, so they can be sent to the other end.
 func (m *Matcher) Lines() []string {
 	if m == nil {
 		return nil
@@ -143,7 +153,7 @@ func (m *Matcher) Lines() []string {
 	for i := range m.rules {
 		lines[i] = m.rules[i].String()
 	}
-	return lines
+	return m.gitLines(lines)
 }
 
 // isRoot reports whether a path names the root of the tree.

@@ -14,6 +14,7 @@ type rule struct {
 	file string
 	line int
 
+	need  letters // what every match contains; nothing for (?i)
 	shape shape
 	want  string // what every match contains; all of the pattern for simple shapes
 	glob  *glob
@@ -69,6 +70,9 @@ func (r *rule) compile() error {
 	}
 	r.glob = g
 	r.shape, r.want = g.simplify()
+	if !r.fold {
+		r.need = g.letters()
+	}
 	return nil
 }
 
@@ -89,8 +93,7 @@ func (r *rule) match(path string) bool {
 		if !strings.Contains(path, r.want) {
 			return false
 		}
-		matched, _ := r.glob.run(path, r.anchored)
-		return matched
+		return r.glob.matches(path, r.anchored)
 	}
 }
 
@@ -128,7 +131,7 @@ func (r *rule) coversBelow(folder string) bool {
 	if r.shape != shapeGlob {
 		return false
 	}
-	_, after := r.glob.run(folder+"/", r.anchored)
+	_, after := r.glob.after(folder+"/", r.anchored)
 	return r.glob.acceptsAll(after)
 }
 
@@ -138,6 +141,6 @@ func (r *rule) mayMatchBelow(folder string) bool {
 	if !r.anchored {
 		return true
 	}
-	matched, after := r.glob.run(folder+"/", true)
+	matched, after := r.glob.after(folder+"/", true)
 	return matched || !after.empty()
 }
