@@ -35,7 +35,7 @@ type folder struct {
 // close closes what is open of the folder.
 func (f *folder) close() {
 	_ = f.at.Close()
-	_ = f.Root.Close()
+	_ = f.Close()
 }
 
 // Begin starts a batch; name is its folder in the trash.

@@ -112,8 +112,8 @@ func (t *traced) follow(a ambush) error {
 			continue
 		}
 		signal := 0
-		switch stop := ws.StopSignal(); {
-		case stop == unix.SIGTRAP|0x80:
+		switch stop := ws.StopSignal(); stop {
+		case unix.SIGTRAP | 0x80:
 			if enters(pid, a.counts) {
 				if count++; count == a.n {
 					if a.act != nil {
@@ -125,7 +125,7 @@ func (t *traced) follow(a ambush) error {
 					}
 				}
 			}
-		case stop == unix.SIGTRAP, stop == unix.SIGSTOP: // a new thread, seen from both sides
+		case unix.SIGTRAP, unix.SIGSTOP: // a new thread, seen from both sides
 		default:
 			signal = int(stop)
 		}

@@ -251,11 +251,11 @@ func (r *run) lost() []string {
 func (r *run) outside() error {
 	b, err := os.ReadFile(filepath.Join(r.dir, "outside", "file"))
 	if err != nil || string(b) != "not ours" {
-		return fmt.Errorf("a file outside the roots is now %q, %v", b, err)
+		return errors.Join(fmt.Errorf("a file outside the roots is now %q", b), err)
 	}
 	for d, n := range map[string]int{"outside": 1, ".": 5} {
 		if list, err := os.ReadDir(filepath.Join(r.dir, d)); err != nil || len(list) != n {
-			return fmt.Errorf("outside the roots is now %v, %v", list, err)
+			return errors.Join(fmt.Errorf("outside the roots is now %v", list), err)
 		}
 	}
 	return nil
