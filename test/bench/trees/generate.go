@@ -31,8 +31,8 @@ const (
 // Sizes of files are log-normal, as in real repositories: most are a few
 // kilobytes, half of the bytes are in a tenth of the files. Six files in seven
 // are text: lines of words, indented, the words drawn by Zipf's law from a
-// vocabulary, some lines again, so that they compress to a third as sources do. The others
-// are random bytes, as images and archives are. A few are megabytes.
+// vocabulary, some lines again, so that they compress to a third as sources do.
+// The others are random bytes, as images and archives are. A few are megabytes.
 type shape struct {
 	folders, files int
 	bytes          int64 // of all files, to within a hundredth
