@@ -1,6 +1,7 @@
 package chunk
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -162,7 +163,7 @@ func (r *Reader) cut(read <-chan *block, cut chan<- *block, limit int, f *foreca
 	for b := range read {
 		b.from -= n
 		copy(b.buf[b.from:], r.rest[:n])
-		final := b.err == io.EOF
+		final := errors.Is(b.err, io.EOF)
 		at := b.from
 		for len(b.chunks) < limit && at < b.to {
 			c, hashed := f.next(r.cutter, b.buf[at:b.to], final)
@@ -176,7 +177,7 @@ func (r *Reader) cut(read <-chan *block, cut chan<- *block, limit int, f *foreca
 		n = copy(r.rest, b.buf[at:b.to])
 		err := b.err
 		cut <- b // it has room for all blocks
-		if err == io.EOF || err == nil && limit == 0 {
+		if errors.Is(err, io.EOF) || err == nil && limit == 0 {
 			return nil
 		}
 		if err != nil {

@@ -2,6 +2,7 @@ package ignore
 
 import (
 	"bytes"
+	"errors"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -104,7 +105,7 @@ func (g gitTree) ask(t *rapid.T, git string) map[string]Result {
 	cmd.Env = []string{"HOME=" + g.root, "XDG_CONFIG_HOME=" + g.root, "GIT_CONFIG_NOSYSTEM=1", "GIT_CEILING_DIRECTORIES=" + filepath.Dir(g.root), "LC_ALL=C"}
 	cmd.Stdin = strings.NewReader(strings.Join(g.paths, "\x00") + "\x00")
 	out, err := cmd.Output()
-	if exit, ok := err.(*exec.ExitError); err != nil && (!ok || exit.ExitCode() != 1) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); err != nil && (!ok || exit.ExitCode() != 1) {
 		t.Fatalf("git check-ignore: %v", err)
 	}
 	said := map[string]Result{}

@@ -29,11 +29,9 @@ func writeTree(t testing.TB, root string, files map[string]string) {
 	t.Helper()
 	for name, text := range files {
 		full := filepath.Join(root, filepath.FromSlash(name))
-		dir, isDir := strings.CutSuffix(full, "/")
+		dir, isDir := filepath.Dir(full), false
 		if strings.HasSuffix(name, "/") {
 			dir, isDir = full, true
-		} else {
-			dir = filepath.Dir(full)
 		}
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)

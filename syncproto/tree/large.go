@@ -131,7 +131,7 @@ func (x *Index) locate(p string, old, now Record) {
 	if is {
 		x.catalog.Put(now.Digest, place)
 	}
-	if was && !(is && now.Digest == old.Digest) {
+	if was && (!is || now.Digest != old.Digest) {
 		x.catalog.Remove(old.Digest, place)
 	}
 }

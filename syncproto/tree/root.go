@@ -118,7 +118,7 @@ func (r *Root) openWalk(p string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := r.Root.OpenFile(p, os.O_RDONLY|openFlags, 0)
+	f, err := r.OpenFile(p, os.O_RDONLY|openFlags, 0)
 	if err != nil {
 		return nil, err
 	}
