@@ -82,6 +82,8 @@ func (rc *reconciler) admit(plan *merge.Plan, now time.Time) bool {
 	}
 	if rc.released {
 		rc.guardStop, rc.released = "", false
+		// What was let pass does not count against its stragglers.
+		rc.guards = [2]guard{{since: now}, {since: now}}
 		return true
 	}
 	before := rc.guards
