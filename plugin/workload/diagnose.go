@@ -229,7 +229,11 @@ func (v *view) withoutPod() verdict {
 			if c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue {
 				e := &RefusedError{By: refusalOf(c.Message), Message: c.Message}
 				v.trouble = e.Error()
-				return verdict{progress: Progress{Stage: Creating}, err: e, mayHeal: e.By == RefusedQuota}
+				r := verdict{progress: Progress{Stage: Creating}, err: e, mayHeal: e.By == RefusedQuota}
+				if v.target.Again {
+					r.mayHeal, r.grace = true, settle
+				}
+				return r
 			}
 		}
 	}

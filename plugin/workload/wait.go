@@ -23,6 +23,9 @@ type Target struct {
 	Hash string
 	// Generation is the clone's, before which its conditions are old news.
 	Generation int64
+	// Again means that an earlier template of the clone was refused: for a
+	// moment its ReplicaSet still makes the clone's conditions.
+	Again bool
 	// Original selects the original's pods: while they end, a quota or a full
 	// node is no failure. nil means that there are none.
 	Original *metav1.LabelSelector

@@ -441,3 +441,32 @@ func TestWaitCanceled(t *testing.T) {
 		}
 	})
 }
+
+// TestWaitAgain waits for a clone whose earlier template was refused: what is
+// said of that one is no failure, unless it stays.
+func TestWaitAgain(t *testing.T) {
+	old := showClone(replicaFailure(`admission webhook "policy" denied the request: no such volume`))
+	target := Target{Dev: "api", Clone: "api-okteto", Container: "web", Hash: "h1", Generation: 2, Again: true}
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		go func() {
+			old(s)
+			time.Sleep(time.Second)
+			showClone()(s)
+			showPod(initStatus(config.SidecarContainer, isRunning()), devStatus(isRunning()))(s)
+		}()
+		if _, err := s.Wait(t.Context(), target, WaitOptions{Until: Running}); err != nil {
+			t.Error(err)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		go old(s)
+		start := time.Now()
+		_, err := s.Wait(t.Context(), target, WaitOptions{Until: Running})
+		var refused *RefusedError
+		if !errors.As(err, &refused) || time.Since(start) != settle {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+	})
+}
