@@ -8,10 +8,10 @@ import (
 )
 
 // idleFor is how long nothing changes, after a rest in which both ends finish
-// what came before.
+// what came before: they save their index half a minute later.
 const (
 	idleFor = 30 * time.Second
-	rest    = 5 * time.Second
+	rest    = 35 * time.Second
 )
 
 // idle measures what both ends use while the large tree is in sync and nothing
