@@ -41,10 +41,10 @@ func (rc *reconciler) acked(changes []merge.Change, results []syncproto.Result) 
 			return err
 		}
 	}
-	return nil
+	return rc.s.leader.base.Flush()
 }
 
-// finish takes the fate of one change.
+// finish takes the fate of one change. The caller flushes the base.
 func (rc *reconciler) finish(side merge.Side, c merge.Change, res syncproto.Result) error {
 	rc.flight.land(side, &c)
 	rc.s.leader.traffic.landed(c.Path)
@@ -53,9 +53,7 @@ func (rc *reconciler) finish(side merge.Side, c merge.Change, res syncproto.Resu
 		rc.s.leader.count(&c)
 		rc.s.r.cfg.emit(Event{Kind: Applied, Path: c.Path, Detail: side.String()})
 		if c.Agree {
-			if err := rc.s.leader.base.Agree([]syncproto.Item{{Path: c.Path, Entry: c.Entry}}); err != nil {
-				return err
-			}
+			rc.s.leader.base.Note(c.Path, c.Entry)
 		}
 		switch {
 		case !rc.settled(c.Path):

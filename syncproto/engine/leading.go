@@ -205,7 +205,7 @@ func (s *leading) applySome(ctx context.Context, changes []merge.Change) error {
 				return err
 			}
 		}
-		return nil
+		return rc.s.leader.base.Flush()
 	}
 	select {
 	case s.events <- finish:

@@ -25,6 +25,7 @@ type Base struct {
 	dir     string
 	log     *os.File
 	logSize int64
+	noted   []byte // items that are not in the log yet
 	snap    int64 // bytes of the snapshot
 
 	id   [16]byte // identity of the follower's tree
@@ -61,14 +62,13 @@ func (b *Base) Own() map[string]bool { return b.own }
 // Keep records that a mirror has these paths for itself. A path stops being its
 // own when it is agreed upon.
 func (b *Base) Keep(paths []string) error {
-	var rec []byte
 	for _, p := range paths {
 		if !b.own[p] {
 			b.own[p] = true
-			rec = appendItem(rec, ownMark+p, Entry{})
+			b.noted = appendItem(b.noted, ownMark+p, Entry{})
 		}
 	}
-	return b.append(rec)
+	return b.Flush()
 }
 
 // ID returns the identity of the follower's tree, zero before any meeting.
@@ -79,7 +79,7 @@ func (b *Base) Met() bool { return b.met }
 
 // Reset starts anew with another tree: nothing is agreed.
 func (b *Base) Reset(id [16]byte) error {
-	b.id, b.met, b.tree, b.own = id, false, Tree{}, map[string]bool{}
+	b.id, b.met, b.tree, b.own, b.noted = id, false, Tree{}, map[string]bool{}, nil
 	return b.compact()
 }
 
@@ -91,11 +91,23 @@ func (b *Base) SetMet() error {
 
 // Agree records that both sides have these entries now.
 func (b *Base) Agree(items []syncproto.Item) error {
-	var rec []byte
 	for _, it := range items {
-		b.set(it.Path, it.Entry)
-		rec = appendItem(rec, it.Path, it.Entry)
+		b.Note(it.Path, it.Entry)
 	}
+	return b.Flush()
+}
+
+// Note is Agree of one entry whose record may wait for the next Flush, so that
+// many together take one write.
+func (b *Base) Note(p string, e Entry) {
+	b.set(p, e)
+	b.noted = appendItem(b.noted, p, e)
+}
+
+// Flush records what was noted.
+func (b *Base) Flush() error {
+	rec := b.noted
+	b.noted = b.noted[:0]
 	return b.append(rec)
 }
 
