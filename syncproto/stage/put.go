@@ -20,17 +20,34 @@ func tempName() string { return syncproto.TempPrefix + rand.Text() }
 
 // put writes a file beside its target and renames it into place.
 func (s *Stage) put(ctx context.Context, t target, source Source) error {
-	if !t.Inline {
-		if done, err := s.peek(t); done || err != nil {
+	t.temp = tempName()
+	var err error
+	if t.Inline {
+		err = s.create(ctx, t)
+	} else {
+		var done bool
+		if done, err = s.peek(t); done || err != nil {
 			return err
 		}
+		err = s.write(ctx, t, source)
 	}
-	temp := tempName()
-	f, err := t.dir.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil {
+		err = s.place(t, t.temp)
+	}
+	if err == nil {
+		s.drop(s.cfg.Partials.take(t.Path))
+	} else if !s.cfg.Partials.Keeps(t.tempPath()) {
+		_ = t.dir.Remove(t.temp)
+	}
+	return err
+}
+
+// write makes the temporary file of t.
+func (s *Stage) write(ctx context.Context, t target, source Source) error {
+	f, err := t.dir.OpenFile(t.temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	t.temp = temp
 	err = s.fill(ctx, f, t, source)
 	if err == nil && s.cfg.Modes {
 		err = f.Chmod(fs.FileMode(t.Entry.Mode))
@@ -38,20 +55,12 @@ func (s *Stage) put(ctx context.Context, t target, source Source) error {
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
-	if err == nil {
-		s.own(t.dir, temp)
-		mtime := time.Unix(0, t.Entry.MTime)
-		err = t.dir.Chtimes(temp, mtime, mtime)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		err = s.place(t, temp)
-	}
-	if err == nil {
-		s.drop(s.cfg.Partials.take(t.Path))
-	} else if !s.cfg.Partials.Keeps(t.tempPath()) {
-		_ = t.dir.Remove(temp)
-	}
-	return err
+	s.own(t.dir, t.temp)
+	mtime := time.Unix(0, t.Entry.MTime)
+	return t.dir.Chtimes(t.temp, mtime, mtime)
 }
 
 // peek runs the check before any content is fetched, so that a change that is
@@ -65,6 +74,16 @@ func (s *Stage) peek(t target) (done bool, err error) {
 // place checks once more, retires the old entry and puts temp in its place.
 func (s *Stage) place(t target, temp string) error {
 	defer s.cfg.Index.Lock(t.Path)()
+	if s.expectsNothing(t) {
+		// Most files of a first sync: the rename itself looks whether a name
+		// has appeared, and then says so.
+		switch err := renameNew(t.at, temp, t.name); {
+		case err == nil:
+			return s.cfg.Index.Placed(t.dir, t.name, t.Path, t.Entry)
+		case !errors.Is(err, fs.ErrExist) && !errors.Is(err, errors.ErrUnsupported):
+			return err
+		}
+	}
 	now, done, err := s.check(t)
 	if err != nil {
 		return err
@@ -82,6 +101,11 @@ func (s *Stage) place(t target, temp string) error {
 		return err
 	}
 	return s.cfg.Index.Placed(t.dir, t.name, t.Path, t.Entry)
+}
+
+// expectsNothing reports whether t is a new path for both sides.
+func (s *Stage) expectsNothing(t target) bool {
+	return !t.Expect.Exists() && !s.cfg.Root.Names().Folds() && !s.cfg.Index.Get(t.Path).Exists()
 }
 
 // fill writes the content of t to f and verifies its digest.
