@@ -6,6 +6,7 @@ import (
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/stage"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -55,13 +56,16 @@ func (r *replica) applyIn(ctx context.Context, name string, changes []syncproto.
 }
 
 // independent returns the end of the run of changes from start that may be
-// applied in any order: single entries, no path twice, and none that another
-// one of the run copies from.
+// applied in any order: single entries or new folders, no path twice, none in
+// another one, and none that another one of the run copies from.
 func independent(changes []syncproto.Change, start int) int {
 	written, read := map[string]bool{}, map[string]bool{}
 	for i := start; i < len(changes); i++ {
 		c := &changes[i]
 		dir := c.Entry.Type == syncproto.EntryDir || c.Expect.Type == syncproto.EntryDir
+		if dir && c.Op == syncproto.OpMkdir && !c.Expect.Exists() {
+			dir = inside(c.Path, written)
+		}
 		if dir || c.Op != changes[start].Op || written[c.Path] || read[c.Path] || written[c.From] {
 			return max(i, start+1)
 		}
@@ -71,4 +75,14 @@ func independent(changes []syncproto.Change, start int) int {
 		}
 	}
 	return len(changes)
+}
+
+// inside reports whether p lies in one of the folders.
+func inside(p string, folders map[string]bool) bool {
+	for a := tree.Parent(p); a != ""; a = tree.Parent(a) {
+		if folders[a] {
+			return true
+		}
+	}
+	return false
 }

@@ -1,8 +1,10 @@
 package merge
 
 import (
+	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
@@ -14,7 +16,7 @@ type steps struct {
 	cleared map[string]bool // folders that another type replaces
 	copies  []Change        // conflict copies, before their originals go
 	clears  []Change        // deletes that make room for another type, children first
-	mkdirs  []Change        // parents first
+	mkdirs  []Change        // parents first, those of one depth together: they can run in parallel
 	creates []Change        // in any order, so that they can run in parallel
 	deletes []Change        // after creates, which may copy from them
 	rmdirs  []Change        // children first
@@ -25,8 +27,11 @@ func (s *steps) list() []Change {
 	slices.Reverse(s.clears)
 	slices.Reverse(s.rmdirs)
 	slices.Reverse(s.chmods)
+	slices.SortStableFunc(s.mkdirs, func(a, b Change) int { return cmp.Compare(depth(a.Path), depth(b.Path)) })
 	return slices.Concat(s.copies, s.clears, s.mkdirs, s.creates, s.deletes, s.rmdirs, s.chmods)
 }
+
+func depth(p string) int { return strings.Count(p, "/") }
 
 // plan turns the verdicts into ordered changes.
 func (m *merger) plan() Plan {
