@@ -2,6 +2,7 @@ package syncproto
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -25,15 +26,37 @@ type Conn struct {
 	rwc io.ReadWriteCloser
 	r   *bufio.Reader
 	dec *zstd.Decoder
-	enc *zstd.Encoder // for any number of goroutines
+	*Encoder
 
 	mu    sync.Mutex // guards the writing half
 	frame Frame
 }
 
+// Encoder makes frames, for any number of goroutines at once. Its frames fit
+// every connection.
+type Encoder struct{ zstd *zstd.Encoder }
+
+// NewEncoder returns an Encoder.
+func NewEncoder() (*Encoder, error) {
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(encoders),
+		zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(MaxPayload),
+		zstd.WithEncoderCRC(false))
+	if err != nil {
+		return nil, fmt.Errorf("preparing zstd: %w", err)
+	}
+	return &Encoder{enc}, nil
+}
+
 // Frame is a message as it travels. It can be used again for another one.
 type Frame struct {
 	plain, wire []byte
+}
+
+// Keep gives back all memory but what it takes to send the frame later, and
+// returns how much that is, in bytes.
+func (f *Frame) Keep() int {
+	f.plain, f.wire = nil, bytes.Clone(f.wire)
+	return len(f.wire)
 }
 
 // NewConn returns a Conn on rwc, which it closes in Close. It does no I/O.
@@ -43,13 +66,11 @@ func NewConn(rwc io.ReadWriteCloser) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing zstd: %w", err)
 	}
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(encoders),
-		zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(MaxPayload),
-		zstd.WithEncoderCRC(false))
+	enc, err := NewEncoder()
 	if err != nil {
-		return nil, fmt.Errorf("preparing zstd: %w", err)
+		return nil, err
 	}
-	return &Conn{rwc: rwc, r: bufio.NewReaderSize(rwc, 64<<10), dec: dec, enc: enc}, nil
+	return &Conn{rwc: rwc, r: bufio.NewReaderSize(rwc, 64<<10), dec: dec, Encoder: enc}, nil
 }
 
 // Close closes the connection; reads and writes in progress fail.
@@ -80,12 +101,12 @@ func (c *Conn) WriteFunc(build func() Message) error {
 // Encode makes f the frame of m, for WriteFrame. It compresses, so that several
 // goroutines can share this work. The message must obey the limits of SPEC.md;
 // one that does not fit a frame is an error.
-func (c *Conn) Encode(f *Frame, m Message) error {
+func (e *Encoder) Encode(f *Frame, m Message) error {
 	f.plain = m.appendTo(f.plain[:0])
 	if len(f.plain) > MaxPayload {
 		return fmt.Errorf("message type %d of %d bytes does not fit a frame", m.Type(), len(f.plain))
 	}
-	f.wire = c.appendFrame(f.wire[:0], m.Type(), f.plain)
+	f.wire = e.appendFrame(f.wire[:0], m.Type(), f.plain)
 	return nil
 }
 
@@ -104,11 +125,11 @@ func (c *Conn) send(f *Frame) error {
 }
 
 // appendFrame appends the frame of a payload, compressed when that pays.
-func (c *Conn) appendFrame(b []byte, t Type, payload []byte) []byte {
+func (e *Encoder) appendFrame(b []byte, t Type, payload []byte) []byte {
 	b = append(b, 0, 0, 0, 0, byte(t), 0)
 	if len(payload) >= compressFrom {
 		b = binary.AppendUvarint(b, uint64(len(payload)))
-		b = c.enc.EncodeAll(payload, b)
+		b = e.zstd.EncodeAll(payload, b)
 		if size := len(b) - headerSize; size < len(payload)-len(payload)/16 {
 			b[5] = FlagZstd
 			binary.BigEndian.PutUint32(b, uint32(size))

@@ -30,7 +30,8 @@ type Leader struct {
 	activity *activity
 	traffic  *traffic
 
-	turn chan struct{} // held by Run
+	turn  chan struct{} // held by Run
+	ahead ahead         // for the next session; who has the turn uses it
 
 	mu      sync.Mutex
 	session *leading
@@ -38,6 +39,8 @@ type Leader struct {
 	status  Status
 	copies  map[string]bool // conflict copies that exist
 	paused  bool
+	waiting int                // connections that wait for their turn
+	arrived context.CancelFunc // ends what only passes the time; nil for nothing
 }
 
 // NewLeader returns the laptop's end for cfg.Root. The root is not read before
@@ -69,8 +72,8 @@ func NewLeader(cfg Config) (*Leader, error) {
 }
 
 // Prepare opens the root and scans it for the Run that follows, which then needs
-// to look only at what has happened since. It is worth calling while the
-// connection is still on its way.
+// to look only at what has happened since, and packs what a pod that has nothing
+// yet will be sent. It is worth calling while the connection is still on its way.
 func (l *Leader) Prepare(ctx context.Context) error {
 	select {
 	case l.turn <- struct{}{}:
@@ -78,7 +81,11 @@ func (l *Leader) Prepare(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return l.r.prepare(ctx, nil)
+	if err := l.r.prepare(ctx, nil); err != nil {
+		return err
+	}
+	l.packAhead(ctx)
+	return nil
 }
 
 // Run syncs with the follower of remoteRoot at the other end of conn until ctx
@@ -86,10 +93,13 @@ func (l *Leader) Prepare(ctx context.Context) error {
 // *StopError will not pass by trying again; other errors may.
 func (l *Leader) Run(ctx context.Context, conn io.ReadWriteCloser, remoteRoot string) error {
 	defer func() { _ = conn.Close() }()
+	l.waits(1)
 	select {
 	case l.turn <- struct{}{}:
+		l.waits(-1)
 		defer func() { <-l.turn }()
 	case <-ctx.Done():
+		l.waits(-1)
 		return ctx.Err()
 	}
 	link, err := newLink(l.traffic.count(conn))
@@ -103,6 +113,7 @@ func (l *Leader) Run(ctx context.Context, conn io.ReadWriteCloser, remoteRoot st
 		return cause(ctx, err)
 	}
 	s := newLeading(l, link)
+	l.ahead = nil
 	err = s.run(ctx, remoteRoot)
 	l.disconnected()
 	return cause(ctx, err)

@@ -37,7 +37,7 @@ type event func(*reconciler) error
 func newLeading(leader *Leader, l *link) *leading {
 	s := &leading{
 		leader: leader, r: leader.r, l: l,
-		o: newObserver(leader.r), out: newOutbox(leader.r, l),
+		o: newObserver(leader.r), out: newOutbox(leader.r, l, leader.ahead),
 		events: make(chan event, 64),
 		local:  newQueue(),
 		done:   make(chan struct{}),

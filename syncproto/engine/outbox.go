@@ -39,15 +39,16 @@ type outbox struct {
 	more    chan struct{} // holds one token while something waits
 	window  chan struct{} // one token for each batch without ack
 	parcels sync.Pool     // of *parcel
+	ahead   ahead         // batches that are packed already
 
 	mu   sync.Mutex
 	next uint64
 	sent map[uint64][]merge.Change
 }
 
-func newOutbox(r *replica, l *link) *outbox {
+func newOutbox(r *replica, l *link, packed ahead) *outbox {
 	return &outbox{
-		r: r, l: l,
+		r: r, l: l, ahead: packed,
 		more:    make(chan struct{}, 1),
 		window:  make(chan struct{}, syncproto.WindowBatches),
 		parcels: sync.Pool{New: func() any { return &parcel{} }},
@@ -100,7 +101,7 @@ func (b *outbox) cutAll(ctx context.Context, packing chan<- chan *parcel) error 
 				return context.Cause(ctx)
 			}
 			go func() {
-				p.pack(b)
+				p.pack(b.r, b.l.conn.Encoder)
 				packed <- p
 			}()
 		}
@@ -136,9 +137,12 @@ func (b *outbox) cut() (*parcel, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.next++
+	if p := b.ahead.take(b.next, generation, list[:n]); p != nil {
+		return p, true
+	}
 	p := b.parcels.Get().(*parcel)
 	p.batch = syncproto.Batch{ID: b.next, Generation: generation, Changes: p.batch.Changes[:0]}
-	p.changes = list[:n:n]
+	p.changes, p.ready = list[:n:n], false
 	return p, true
 }
 
@@ -192,7 +196,7 @@ func (b *outbox) send(p *parcel) error {
 	if p.err != nil {
 		return p.err
 	}
-	if len(p.batch.Changes) == 0 {
+	if len(p.missing) == len(p.changes) {
 		<-b.window
 		return nil
 	}

@@ -18,6 +18,8 @@ type parcel struct {
 	// missing tells why changes are not in the batch, by their index.
 	missing map[int]error
 	err     error
+	// ready says that it was packed before its turn.
+	ready bool
 }
 
 // carriesContent reports whether the batch of c brings its content.
@@ -27,13 +29,16 @@ func carriesContent(c *merge.Change) bool {
 
 // pack loads what the changes carry and encodes the batch. A change whose
 // content is not the one that was merged stays out: its own event brings it.
-func (p *parcel) pack(b *outbox) {
+func (p *parcel) pack(r *replica, enc *syncproto.Encoder) {
+	if p.ready {
+		return
+	}
 	p.missing = nil
 	p.reserve()
 	for i := range p.changes {
 		c := p.changes[i].Change
 		if carriesContent(&p.changes[i]) {
-			if err := p.load(b.r, &c); err != nil {
+			if err := p.load(r, &c); err != nil {
 				if p.missing == nil {
 					p.missing = map[int]error{}
 				}
@@ -43,7 +48,7 @@ func (p *parcel) pack(b *outbox) {
 		}
 		p.batch.Changes = append(p.batch.Changes, c)
 	}
-	p.err = b.l.conn.Encode(&p.frame, &p.batch)
+	p.err = enc.Encode(&p.frame, &p.batch)
 }
 
 // reserve makes room for all contents: what is loaded must not move.

@@ -1,0 +1,137 @@
+package engine
+
+import (
+	"context"
+	"runtime"
+	"time"
+
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/merge"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
+	"golang.org/x/sync/errgroup"
+)
+
+// aheadBytes bounds the frames that are kept for a connection to come.
+const aheadBytes = 64 << 20
+
+// ahead are the first batches of a session, packed before there was a
+// connection. They are a guess: that the pod has nothing, as a fresh one does.
+// Where it is wrong the batches are packed again.
+type ahead []*parcel
+
+// take returns the batch of these changes if it is the next one.
+func (a *ahead) take(id, generation uint64, changes []merge.Change) *parcel {
+	if len(*a) == 0 {
+		return nil
+	}
+	p := (*a)[0]
+	*a = (*a)[1:]
+	if p.batch.ID != id || p.batch.Generation != generation || !sameChanges(p.changes, changes) {
+		*a = nil
+		return nil
+	}
+	return p
+}
+
+// sameChanges compares changes that bring no content yet.
+func sameChanges(a, b []merge.Change) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		x, y := &a[i], &b[i]
+		if x.Op != y.Op || x.Path != y.Path || x.Entry != y.Entry || x.Expect != y.Expect ||
+			x.From != y.From || x.Keep != y.Keep || x.First != y.First || x.Agree != y.Agree {
+			return false
+		}
+	}
+	return true
+}
+
+// packAhead packs what a first meeting with an empty pod will send, until the
+// session begins or there is enough. The caller has the turn.
+func (l *Leader) packAhead(ctx context.Context) {
+	l.ahead = nil
+	if l.base.Met() || l.r.cfg.Mode == merge.Pull || l.isPaused() {
+		return
+	}
+	enc, err := syncproto.NewEncoder()
+	if err != nil {
+		return // the session will say so
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	l.mu.Lock()
+	l.arrived = cancel
+	tooLate := l.waiting > 0
+	l.mu.Unlock()
+	if !tooLate {
+		l.ahead = l.r.packAll(ctx, enc, l.firstPlan())
+	}
+}
+
+// waits counts a connection that waits for its turn, or does no more. Nobody
+// lets one wait to pass the time.
+func (l *Leader) waits(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting += n
+	if l.waiting > 0 && l.arrived != nil {
+		l.arrived()
+	}
+}
+
+// firstPlan returns what a pod that has nothing would be sent.
+func (l *Leader) firstPlan() []merge.Change {
+	paths := make([]string, 0, l.r.index.Size())
+	l.r.index.Each(func(p string, _ tree.Entry) bool {
+		paths = append(paths, p)
+		return true
+	})
+	nothing := func(string) tree.Entry { return tree.Entry{} }
+	plan := merge.Reconcile(merge.Input{
+		Base: nothing, Laptop: l.r.entry, Pod: nothing, Paths: paths, First: true, Now: time.Now(),
+		NoLaptopModes: !tree.TracksModes, Mode: l.r.cfg.Mode,
+	})
+	fetchedLast(plan.Pod)
+	return plan.Pod
+}
+
+// packAll packs the batches of a session's first plan, in parallel and in their
+// order, as long as ctx and aheadBytes allow.
+func (r *replica) packAll(ctx context.Context, enc *syncproto.Encoder, list []merge.Change) ahead {
+	var packed ahead
+	kept := 0
+	for id := uint64(1); len(list) > 0 && kept < aheadBytes; {
+		some := make([]*parcel, 0, runtime.GOMAXPROCS(0))
+		for len(list) > 0 && len(some) < cap(some) {
+			n := batchOf(list)
+			p := &parcel{changes: list[:n:n], batch: syncproto.Batch{ID: id}}
+			if list = list[n:]; len(list) == 0 {
+				p.batch.Generation = 1
+			}
+			some = append(some, p)
+			id++
+		}
+		var g errgroup.Group
+		for _, p := range some {
+			g.Go(func() error { p.pack(r, enc); return nil })
+		}
+		_ = g.Wait() // its functions return nil
+		for _, p := range some {
+			if ctx.Err() != nil || p.err != nil || len(p.missing) > 0 {
+				return packed
+			}
+			kept += p.keep()
+			packed = append(packed, p)
+		}
+	}
+	return packed
+}
+
+// keep makes a packed parcel ready to be sent later, and returns the bytes that
+// this takes.
+func (p *parcel) keep() int {
+	p.ready, p.content, p.batch.Changes = true, nil, nil
+	return p.frame.Keep()
+}
