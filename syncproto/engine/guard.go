@@ -24,6 +24,7 @@ const guardHint = ": put them back where they are missing, or let it pass with '
 // guard counts what was deleted on one side of late.
 type guard struct {
 	since time.Time
+	size  int // entries that there were then
 	count int
 }
 
@@ -54,14 +55,17 @@ func (g *guard) admit(changes []merge.Change, size int, now time.Time, elsewhere
 		return ""
 	}
 	if now.Sub(g.since) > guardWindow {
-		g.since, g.count = now, 0
+		g.since, g.size, g.count = now, size, 0
 	}
 	total := g.count + n
+	// What was let pass may not have landed yet, so that it is counted in size
+	// still; what came since then is not in the former one.
+	whole := max(size, g.size)
 	switch {
 	case lost+dirs+moved >= size && size > 1 && made == 0:
 		return fmt.Sprintf("all %d entries would be deleted", size)
-	case total > guardEntries, total >= guardFloor && total > (size+g.count)/2:
-		return fmt.Sprintf("%d of %d entries would be deleted", total, size+g.count)
+	case total > guardEntries, total >= guardFloor && total > whole/2:
+		return fmt.Sprintf("%d of %d entries would be deleted", total, whole)
 	}
 	g.count = total
 	return ""

@@ -125,6 +125,25 @@ func TestThousandEntries(t *testing.T) {
 	}
 }
 
+// TestDeletesOnTheirWay deletes the larger half of a tree in two batches, the
+// second before the first has landed.
+func TestDeletesOnTheirWay(t *testing.T) {
+	for name, landed := range map[string]int{"nothing has landed": 0, "some have landed": 7, "all have landed": 14} {
+		t.Run(name, func(t *testing.T) {
+			g := guard{}
+			if why := g.admit(deletes(14), 30, now(), never); why != "" {
+				t.Fatalf("fewer than half: %s", why)
+			}
+			if why := g.admit(deletes(1), 30-landed, now(), never); why != "" {
+				t.Errorf("just half: %s", why)
+			}
+			if why := g.admit(deletes(1), 30-landed, now(), never); why == "" {
+				t.Error("one more than half passes")
+			}
+		})
+	}
+}
+
 func now() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
 
 func never(syncproto.Digest) bool { return false }
