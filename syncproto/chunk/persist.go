@@ -12,6 +12,13 @@ import (
 // errDamaged means that bytes are not what Encode returned.
 var errDamaged = errors.New("damaged catalog")
 
+// Changed reports whether Encode would return something.
+func (c *Catalog) Changed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.changed
+}
+
 // Encode returns what Decode needs: the lists, and what lies in the trash. It
 // forgets contents that lie nowhere. It returns nil if nothing changed since
 // the last call.

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
@@ -48,37 +49,51 @@ func sameChanges(a, b []merge.Change) bool {
 	return true
 }
 
-// packAhead packs what a first meeting with an empty pod will send, until the
-// session begins or there is enough. The caller has the turn.
-func (l *Leader) packAhead(ctx context.Context) {
-	l.ahead = nil
-	if l.base.Met() || l.r.cfg.Mode == merge.Pull || l.isPaused() {
-		return
-	}
-	enc, err := syncproto.NewEncoder()
-	if err != nil {
-		return // the session will say so
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	l.mu.Lock()
-	l.arrived = cancel
-	tooLate := l.waiting > 0
-	l.mu.Unlock()
-	if !tooLate {
-		l.ahead = l.r.packAll(ctx, enc, l.firstPlan())
+// idle is what a leader does while no connection wants it.
+type idle struct {
+	packed ahead // for the next session; who has the turn uses it
+
+	mu      sync.Mutex
+	waiting int                // connections that want their turn
+	stop    context.CancelFunc // ends what is done meanwhile; nil for nothing
+}
+
+// wanted counts a connection that wants its turn, or does no more.
+func (i *idle) wanted(n int) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.waiting += n
+	if i.waiting > 0 && i.stop != nil {
+		i.stop()
 	}
 }
 
-// waits counts a connection that waits for its turn, or does no more. Nobody
-// lets one wait to pass the time.
-func (l *Leader) waits(n int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.waiting += n
-	if l.waiting > 0 && l.arrived != nil {
-		l.arrived()
+// begin returns a context that ends when a connection wants its turn.
+func (i *idle) begin(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := context.WithCancel(ctx)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.stop = stop
+	if i.waiting > 0 {
+		stop()
 	}
+	return ctx, stop
+}
+
+// packAhead packs what a first meeting with an empty pod will send, until the
+// session begins or there is enough. The caller has the turn.
+func (l *Leader) packAhead(ctx context.Context) {
+	l.idle.packed = nil
+	if l.r.cfg.Mode == merge.Pull || l.isPaused() {
+		return
+	}
+	ctx, stop := l.idle.begin(ctx)
+	defer stop()
+	enc, err := syncproto.NewEncoder()
+	if err != nil || ctx.Err() != nil {
+		return // the session will say why
+	}
+	l.idle.packed = l.r.packAll(ctx, enc, l.firstPlan())
 }
 
 // firstPlan returns what a pod that has nothing would be sent.

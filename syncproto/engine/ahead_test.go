@@ -27,14 +27,14 @@ func TestPackedAhead(t *testing.T) {
 				write(t, p.laptop, fmt.Sprintf("d/%d", i), strings.Repeat(fmt.Sprint(i), 100))
 			}
 			must(t, p.leader.Prepare(t.Context()))
-			if n := len(p.leader.ahead); n != files/batchChanges+1 {
+			if n := len(p.leader.idle.packed); n != files/batchChanges+1 {
 				t.Fatalf("%d batches were packed ahead", n)
 			}
 			between(t, p)
 			s := p.connect(net.Pipe())
 			p.settle()
 			s.stop()
-			if p.leader.ahead != nil {
+			if p.leader.idle.packed != nil {
 				t.Error("what was packed ahead is kept")
 			}
 		})
@@ -50,7 +50,7 @@ func TestPackedAheadIsSent(t *testing.T) {
 	must(t, p.leader.Prepare(t.Context()))
 	enc, err := syncproto.NewEncoder()
 	must(t, err)
-	must(t, enc.Encode(&p.leader.ahead[0].frame, &syncproto.Stop{Code: syncproto.StopFailed, Text: "packed ahead"}))
+	must(t, enc.Encode(&p.leader.idle.packed[0].frame, &syncproto.Stop{Code: syncproto.StopFailed, Text: "packed ahead"}))
 	s := p.connect(net.Pipe())
 	err = <-s.follows
 	s.cancel()

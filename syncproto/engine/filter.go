@@ -66,6 +66,18 @@ func (r *rules) reads(p string) bool {
 	return false
 }
 
+// enterSources calls enter with the folders that hold what the rules were read
+// from, each after the one above it: a scan does not pass all of them.
+func (r *rules) enterSources(enter func(folder string)) {
+	for source := range r.sources {
+		for i, c := range source {
+			if c == '/' {
+				enter(source[:i])
+			}
+		}
+	}
+}
+
 // deletable reports whether p may go with the folder that holds it.
 func (r *rules) deletable(p string, dir bool) bool {
 	for _, x := range r.exclude {

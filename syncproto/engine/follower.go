@@ -48,7 +48,11 @@ func (f *Follower) Prepare(ctx context.Context) error {
 	select {
 	case f.turn <- struct{}{}:
 		defer func() { <-f.turn }()
-		return f.r.prepare(ctx, ru)
+		if err := f.r.prepare(ctx, ru); err != nil {
+			return err
+		}
+		f.r.index.Digest() // the session will ask for it
+		return nil
 	default:
 		return nil
 	}

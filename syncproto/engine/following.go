@@ -74,7 +74,7 @@ func (s *following) run(ctx context.Context, open *syncproto.Open) error {
 	if err := tree.SavePatterns(s.r.cfg.StateDir, open.Ignore); err != nil {
 		return refuse(s.l, syncproto.StopFailed, err)
 	}
-	same := open.Base != syncproto.Digest{} && s.r.index.Tree().Digest() == open.Base
+	same := open.Base != syncproto.Digest{} && s.r.index.Digest() == open.Base
 	opened := &syncproto.Opened{Tree: s.r.id.ID, Same: same, NoModes: !s.r.now.Load().modes,
 		FoldCase: s.r.now.Load().root.Names().Folds()}
 
@@ -328,15 +328,4 @@ func (s *following) reportable(paths []string) int {
 		}
 	}
 	return len(paths)
-}
-
-// filtered drops from t what ru does not let through.
-func filtered(t tree.Tree, ru *rules) tree.Tree {
-	out := make(tree.Tree, len(t))
-	for p, e := range t {
-		if ru.visible(p, e) {
-			out[p] = e
-		}
-	}
-	return out
 }

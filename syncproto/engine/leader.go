@@ -30,8 +30,8 @@ type Leader struct {
 	activity *activity
 	traffic  *traffic
 
-	turn  chan struct{} // held by Run
-	ahead ahead         // for the next session; who has the turn uses it
+	turn chan struct{} // held by Run
+	idle idle
 
 	mu      sync.Mutex
 	session *leading
@@ -39,8 +39,6 @@ type Leader struct {
 	status  Status
 	copies  map[string]bool // conflict copies that exist
 	paused  bool
-	waiting int                // connections that wait for their turn
-	arrived context.CancelFunc // ends what only passes the time; nil for nothing
 }
 
 // NewLeader returns the laptop's end for cfg.Root. The root is not read before
@@ -84,7 +82,11 @@ func (l *Leader) Prepare(ctx context.Context) error {
 	if err := l.r.prepare(ctx, nil); err != nil {
 		return err
 	}
-	l.packAhead(ctx)
+	if l.base.Met() {
+		l.base.Digest() // the session will ask for it
+	} else {
+		l.packAhead(ctx)
+	}
 	return nil
 }
 
@@ -93,13 +95,13 @@ func (l *Leader) Prepare(ctx context.Context) error {
 // *StopError will not pass by trying again; other errors may.
 func (l *Leader) Run(ctx context.Context, conn io.ReadWriteCloser, remoteRoot string) error {
 	defer func() { _ = conn.Close() }()
-	l.waits(1)
+	l.idle.wanted(1)
 	select {
 	case l.turn <- struct{}{}:
-		l.waits(-1)
+		l.idle.wanted(-1)
 		defer func() { <-l.turn }()
 	case <-ctx.Done():
-		l.waits(-1)
+		l.idle.wanted(-1)
 		return ctx.Err()
 	}
 	link, err := newLink(l.traffic.count(conn))
@@ -113,7 +115,7 @@ func (l *Leader) Run(ctx context.Context, conn io.ReadWriteCloser, remoteRoot st
 		return cause(ctx, err)
 	}
 	s := newLeading(l, link)
-	l.ahead = nil
+	l.idle.packed = nil
 	err = s.run(ctx, remoteRoot)
 	l.disconnected()
 	return cause(ctx, err)

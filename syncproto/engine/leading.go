@@ -37,7 +37,7 @@ type event func(*reconciler) error
 func newLeading(leader *Leader, l *link) *leading {
 	s := &leading{
 		leader: leader, r: leader.r, l: l,
-		o: newObserver(leader.r), out: newOutbox(leader.r, l, leader.ahead),
+		o: newObserver(leader.r), out: newOutbox(leader.r, l, leader.idle.packed),
 		events: make(chan event, 64),
 		local:  newQueue(),
 		done:   make(chan struct{}),
@@ -79,7 +79,7 @@ func (s *leading) run(ctx context.Context, remoteRoot string) error {
 	}
 	open := &syncproto.Open{Root: remoteRoot, Ignore: lines}
 	if s.leader.base.Met() {
-		open.Base = s.leader.base.Tree().Digest()
+		open.Base = s.leader.base.Digest()
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	stop := context.AfterFunc(ctx, func() { _ = s.l.conn.Close() })

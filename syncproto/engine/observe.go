@@ -330,9 +330,10 @@ func (r *replica) setRules(ctx context.Context, ru *rules) error {
 	old := r.now.Load()
 	next := *old
 	var err error
-	if next.watcher, err = r.watch(); err != nil {
+	if next.watcher, err = r.watch(true); err != nil {
 		return err
 	}
+	next.later = next.watcher != nil
 	r.now.Store(&next)
 	if old.watcher != nil {
 		_ = old.watcher.Close()

@@ -113,14 +113,14 @@ func (r *replica) widen(w *watch.Watcher) []string {
 	return g.Folders
 }
 
-// watchAgain tries to get a watcher for a root that has none.
+// watchAgain tries to get a watcher for a root that has none; a scan must follow.
 func (r *replica) watchAgain() error {
-	w, err := r.watch()
+	w, err := r.watch(true)
 	if w == nil || err != nil {
 		return err
 	}
 	next := *r.now.Load()
-	next.watcher = w
+	next.watcher, next.later = w, true
 	r.now.Store(&next)
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
@@ -82,8 +83,12 @@ func (rc *reconciler) noteCopy(p string) {
 }
 
 // touchDiffering notes every path whose entry is not the same on both sides
-// and in the base: all others have nothing to merge.
+// and in the base: all others have nothing to merge. What makes the last of the
+// trees known calls it.
 func (rc *reconciler) touchDiffering() {
+	if !rc.informed() {
+		return
+	}
 	base, index := rc.s.leader.base.Tree(), rc.s.r.index
 	var copies []string
 	index.Each(func(p string, e tree.Entry) bool {
@@ -127,7 +132,7 @@ func (rc *reconciler) opened(m *syncproto.Opened) error {
 	rc.names.sides[merge.Laptop] = sideNames{rules: rc.s.r.now.Load().root.Names()}
 	rc.names.sides[merge.Pod] = sideNames{rules: tree.Names{FoldCase: m.FoldCase, FoldForm: m.FoldCase}}
 	if m.Same {
-		rc.remote.forget(filtered(base.Tree(), rc.s.r.rules.Load()))
+		rc.remote.forget(maps.Clone(base.Tree())) // which has nothing that is ignored
 	}
 	if base.ID() != m.Tree {
 		if err := base.Reset(m.Tree); err != nil {

@@ -38,7 +38,13 @@ type replica struct {
 	applying sync.Mutex // held by who changes the root
 
 	mu sync.Mutex
-	id tree.Identity
+	id identity
+}
+
+// identity is that of the tree.
+type identity struct {
+	tree.Identity
+	saved tree.Identity // the one that is on disk
 }
 
 // saved are contents that are no entries.
@@ -53,6 +59,7 @@ type opened struct {
 	stage   *stage.Stage
 	modes   bool
 	watcher *watch.Watcher // nil where watching is not possible
+	later   bool           // the watcher waits for a scan, which enters the folders
 }
 
 // errRootGone means that the root is missing, or is not the one it was.
@@ -68,7 +75,8 @@ func newReplica(cfg Config, probe bool) (*replica, error) {
 		return nil, err
 	}
 	r := &replica{cfg: cfg, probe: probe, saved: saved{trash: trash}}
-	r.index, r.id = tree.LoadIndex(cfg.StateDir)
+	r.index, r.id.saved = tree.LoadIndex(cfg.StateDir)
+	r.id.Identity = r.id.saved
 	r.index.Chunks().Retain(func(p chunk.Place) bool { return !p.Trash || trash.Has(p.Path) })
 	trash.OnDrop(func(batch string) {
 		r.index.Chunks().Retain(func(p chunk.Place) bool { return !p.Trash || !tree.Under(p.Path, batch) })
@@ -102,10 +110,11 @@ func (r *replica) open(ru *rules) (err error) {
 		}
 	}
 	o.stage = r.newStage(root, o.modes)
-	o.watcher, err = r.watch()
+	o.watcher, err = r.watch(true)
 	if err != nil {
 		return err
 	}
+	o.later = o.watcher != nil
 	r.now.Store(o)
 	return r.identify(root)
 }
@@ -117,10 +126,11 @@ func (r *replica) newStage(root *tree.Root, modes bool) *stage.Stage {
 	})
 }
 
-// watch starts a watcher. Where that is not possible there is none, and the
-// user hears why, and how to change it.
-func (r *replica) watch() (*watch.Watcher, error) {
+// watch starts a watcher, later one that waits for a scan. Where that is not
+// possible there is none, and the user hears why, and how to change it.
+func (r *replica) watch(later bool) (*watch.Watcher, error) {
 	w, err := watch.New(r.cfg.Root, watch.Options{
+		Later: later,
 		Skip:  func(p string, dir bool) bool { return r.rules.Load().unwatched(p, dir) },
 		Probe: syncproto.TempPrefix + rand.Text(),
 	})
@@ -203,25 +213,54 @@ func (r *replica) close() {
 	_ = o.root.Close()
 }
 
-// save writes the index.
+// save writes the index if it has changed.
 func (r *replica) save() error {
 	r.mu.Lock()
-	id := r.id
-	r.mu.Unlock()
-	return r.index.Save(r.cfg.StateDir, id)
+	defer r.mu.Unlock()
+	if !r.index.Unsaved() && r.id.Identity == r.id.saved {
+		return nil
+	}
+	if err := r.index.Save(r.cfg.StateDir, r.id.Identity); err != nil {
+		return err
+	}
+	r.id.saved = r.id.Identity
+	return nil
 }
 
-// scan reads the whole root and returns the paths that changed. What the rules
-// do not let through is forgotten first, not deleted.
+// scan reads the whole root, has its folders watched on the way if they are not
+// yet, and returns the paths that changed.
 func (r *replica) scan(ctx context.Context, opts tree.Options) ([]string, error) {
-	ru := r.rules.Load()
-	r.index.Drop(func(p string, e tree.Entry) bool { return !ru.visible(p, e) })
-	opts.Filter, opts.Skipped = ru.judge, r.skipped
-	changed, err := r.index.Scan(ctx, r.now.Load().root, "", opts)
-	if err != nil && ctx.Err() == nil {
-		err = fmt.Errorf("%w: %w", errRootGone, err)
+	o, ru := r.now.Load(), r.rules.Load()
+	opts.Filter, opts.Skipped, opts.Enter = ru.judge, r.skipped, nil
+	if o.later {
+		ru.enterSources(o.watcher.Enter)
+		opts.Enter = o.watcher.Enter
 	}
-	return changed, err
+	changed, err := r.index.Scan(ctx, o.root, "", opts)
+	if err != nil {
+		if ctx.Err() == nil {
+			err = fmt.Errorf("%w: %w", errRootGone, err)
+		}
+		return changed, err
+	}
+	if !o.later {
+		return changed, nil
+	}
+	next := *o
+	next.later = false
+	if o.watcher.Gaps().Unwatched == 0 {
+		r.now.Store(&next)
+		return changed, nil
+	}
+	// The folders that were read first have all the watches there are. Give
+	// them to those that matter, and see what happened meanwhile.
+	_ = o.watcher.Close()
+	if next.watcher, err = r.watch(false); err != nil {
+		return changed, err
+	}
+	r.now.Store(&next)
+	more, err := r.scan(ctx, opts)
+	return append(changed, more...), err
 }
 
 // firstScan is the scan at the start of a session. It removes what an earlier

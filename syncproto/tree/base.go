@@ -26,12 +26,13 @@ type Base struct {
 	log     *os.File
 	logSize int64
 	noted   []byte // items that are not in the log yet
-	snap    int64 // bytes of the snapshot
+	snap    int64  // bytes of the snapshot
 
-	id   [16]byte // identity of the follower's tree
-	met  bool     // the first meeting is over
-	tree Tree
-	own  map[string]bool // paths that a mirror has for itself
+	id     [16]byte // identity of the follower's tree
+	met    bool     // the first meeting is over
+	tree   Tree
+	digest syncproto.Digest // of tree; zero while it is not known
+	own    map[string]bool  // paths that a mirror has for itself
 }
 
 // ownMark begins the path of an item that says what a mirror has for itself. No
@@ -54,6 +55,14 @@ func (b *Base) Close() error { return b.log.Close() }
 
 // Tree returns the agreed entries. The caller must not write to it.
 func (b *Base) Tree() Tree { return b.tree }
+
+// Digest returns the digest of the agreed tree.
+func (b *Base) Digest() syncproto.Digest {
+	if b.digest == (syncproto.Digest{}) {
+		b.digest = b.tree.Digest()
+	}
+	return b.digest
+}
 
 // Own returns the paths that a mirror has for itself, and that the other side
 // therefore lacks. The caller must not write to it.
@@ -80,6 +89,7 @@ func (b *Base) Met() bool { return b.met }
 // Reset starts anew with another tree: nothing is agreed.
 func (b *Base) Reset(id [16]byte) error {
 	b.id, b.met, b.tree, b.own, b.noted = id, false, Tree{}, map[string]bool{}, nil
+	b.digest = syncproto.Digest{}
 	return b.compact()
 }
 
@@ -117,6 +127,7 @@ func (b *Base) set(p string, e Entry) {
 		b.own[own] = true
 		return
 	}
+	b.digest = syncproto.Digest{}
 	if b.tree.Set(p, e); e.Exists() {
 		delete(b.own, p)
 	}
@@ -189,12 +200,15 @@ func (b *Base) load() (nonce [16]byte) {
 	copy(nonce[:], d.take(len(nonce)))
 	copy(id[:], d.take(len(id)))
 	met := d.take(1)
-	found, err := d.tree()
-	if err != nil {
-		return [16]byte{}
+	b.tree = make(Tree, len(d.rest)/usualRecord)
+	for d.more() {
+		if p, e := d.item(); d.err == nil {
+			b.set(p, e)
+		}
 	}
-	for p, e := range found {
-		b.set(p, e)
+	if d.err != nil {
+		b.tree, b.own = Tree{}, map[string]bool{}
+		return [16]byte{}
 	}
 	b.id, b.met, b.snap = id, met[0] == 1, int64(len(data))
 	return nonce

@@ -24,12 +24,24 @@ type Index struct {
 
 	catalog *chunk.Catalog
 	unsaved atomic.Bool // the records changed since they were saved
+	version uint64      // grows with every change of a record
+	digest  digest
+}
+
+// digest is the digest of a tree at some version of the index.
+type digest struct {
+	mu      sync.Mutex
+	version uint64
+	sum     syncproto.Digest
 }
 
 // NewIndex returns an empty index.
-func NewIndex() *Index {
+func NewIndex() *Index { return newIndex(0) }
+
+// newIndex returns an empty index with room for some records.
+func newIndex(room int) *Index {
 	return &Index{
-		records: map[string]Record{},
+		records: make(map[string]Record, room),
 		below:   map[string]int{},
 		seed:    maphash.MakeSeed(),
 		pool:    sync.Pool{New: newReader},
@@ -64,7 +76,7 @@ func (x *Index) Set(p string, r Record) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	old := x.records[p]
-	x.unsaved.Store(true)
+	x.altered()
 	x.count(old, -1)
 	x.count(r, 1)
 	x.locate(p, x.records[p], r)
@@ -79,6 +91,12 @@ func (x *Index) Set(p string, r Record) {
 	case old.Exists() && !r.Exists():
 		x.nest(p, -1)
 	}
+}
+
+// altered notes that the records are not what they were. The caller holds mu.
+func (x *Index) altered() {
+	x.unsaved.Store(true)
+	x.version++
 }
 
 // nest counts a record of p, or a folder p that has something below it, for the
@@ -127,8 +145,9 @@ func (x *Index) Files() (files int, bytes int64) {
 	return x.files, x.bytes
 }
 
-// Unsaved reports whether the index has changed since it was saved or loaded.
-func (x *Index) Unsaved() bool { return x.unsaved.Load() }
+// Unsaved reports whether the index, or its catalog of chunks, has changed since
+// it was saved or loaded.
+func (x *Index) Unsaved() bool { return x.unsaved.Load() || x.catalog.Changed() }
 
 // Size returns the number of entries.
 func (x *Index) Size() int {
@@ -146,6 +165,20 @@ func (x *Index) Tree() Tree {
 		t[p] = r.Entry
 	}
 	return t
+}
+
+// Digest returns the digest of the tree.
+func (x *Index) Digest() syncproto.Digest {
+	x.digest.mu.Lock()
+	defer x.digest.mu.Unlock()
+	x.mu.RLock()
+	version := x.version
+	x.mu.RUnlock()
+	if version == 0 || version != x.digest.version {
+		// Should a record change meanwhile, the next call starts over.
+		x.digest.version, x.digest.sum = version, x.Tree().Digest()
+	}
+	return x.digest.sum
 }
 
 // Each calls f with every entry, in no order, until it returns false. f must not
@@ -190,7 +223,7 @@ func (x *Index) Drop(drop func(p string, e Entry) bool) {
 	defer x.mu.Unlock()
 	for p, r := range x.records {
 		if drop(p, r.Entry) {
-			x.unsaved.Store(true)
+			x.altered()
 			x.count(r, -1)
 			x.locate(p, r, Record{})
 			delete(x.records, p)

@@ -59,7 +59,12 @@ func (r *Root) Aliased(dir *os.Root, name string) bool {
 	if _, err := dir.Lstat(name); err != nil {
 		return false
 	}
-	list, err := readNames(dir, func(*os.File) bool { return false })
+	f, err := dir.Open(".")
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	list, err := f.ReadDir(-1)
 	if err != nil {
 		return false
 	}

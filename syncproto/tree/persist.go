@@ -37,13 +37,15 @@ type Identity struct {
 	Inode uint64   // of the root folder; 0 where the system has none
 }
 
+// usualRecord is how many bytes a record in a state file usually has.
+const usualRecord = 128
+
 // Save writes the index and the identity of its tree to dir, and the catalog of
 // chunks if that changed, each atomically.
 func (x *Index) Save(dir string, id Identity) error {
-	const usual = 128 // bytes of a record
 	x.unsaved.Store(false)
 	x.mu.RLock()
-	b := make([]byte, 0, usual*(len(x.records)+1))
+	b := make([]byte, 0, usualRecord*(len(x.records)+1))
 	b = append(append(b, indexMagic...), id.ID[:]...)
 	b = binary.AppendUvarint(b, id.Inode)
 	for p, r := range x.records {
@@ -74,15 +76,15 @@ func appendRecord(b []byte, p string, r Record) []byte {
 // LoadIndex reads what Save wrote. A file that is missing or damaged yields an
 // empty index and a zero identity: everything is looked at again.
 func LoadIndex(dir string) (*Index, Identity) {
-	x := NewIndex()
 	b, err := readState(dir, indexFile, indexMagic)
 	if err != nil {
-		return x, Identity{}
+		return NewIndex(), Identity{}
 	}
 	d := items{rest: b}
 	var id Identity
 	copy(id.ID[:], d.take(len(id.ID)))
 	id.Inode = d.uvarint()
+	x := newIndex(len(d.rest) / usualRecord)
 	for d.more() {
 		p, e := d.item()
 		rec := Record{Entry: e}

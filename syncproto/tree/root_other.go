@@ -31,3 +31,6 @@ func (r *Root) OpenFolder(p string) (*os.Root, error) {
 	}
 	return r.openFolderWalk(p)
 }
+
+// openDirectory opens a folder for a scan.
+func (r *Root) openDirectory(p string) (directory, error) { return r.rootDirectory(p) }

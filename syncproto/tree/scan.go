@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path"
 	"runtime"
 	"slices"
@@ -34,6 +32,10 @@ type Options struct {
 	Skipped func(p, why string)
 	// Temp hears of each of our own temporary names; nil for none.
 	Temp func(p string)
+	// Enter hears of each folder, "" for the root, before it is read and after
+	// it has heard of the one that holds it; nil for none. It may be called from
+	// several goroutines at once.
+	Enter func(dir string)
 }
 
 func (o Options) judge(p string, dir bool) Verdict {
@@ -184,12 +186,15 @@ func (s *scanner) done(d string, err error) {
 
 // readDir looks at the entries of one folder.
 func (s *scanner) readDir(ctx context.Context, dir string) error {
-	folder, err := s.root.OpenFolder(dir)
+	folder, err := s.root.openDirectory(dir)
 	if err != nil {
 		return err
 	}
-	defer folder.Close()
-	list, err := readNames(folder, func(f *os.File) bool { return dir != "" && s.root.isMounted(f) })
+	defer func() { _ = folder.Close() }()
+	if s.opts.Enter != nil {
+		s.opts.Enter(dir)
+	}
+	list, err := folder.ReadDir(-1)
 	if err != nil {
 		return err
 	}
@@ -220,25 +225,12 @@ func (s *scanner) readDir(ctx context.Context, dir string) error {
 				if ctx.Err() != nil {
 					break
 				}
-				s.look(inFolder{folder, path.Base(p)}, p)
+				s.look(folder.at(path.Base(p)), p)
 			}
 			return nil
 		})
 	}
 	return g.Wait()
-}
-
-// readNames reads a folder unless something is mounted there.
-func readNames(folder *os.Root, isMounted func(*os.File) bool) ([]fs.DirEntry, error) {
-	f, err := folder.Open(".")
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if isMounted(f) {
-		return nil, ErrMounted
-	}
-	return f.ReadDir(-1)
 }
 
 // found notes what is in a folder.
@@ -274,16 +266,29 @@ func (s *scanner) look(at place, p string) {
 }
 
 // lookForLost looks at what the index has and no folder held: it is gone, or
-// was not there at the moment when its folder was read.
+// was not there at the moment when its folder was read. What the filter does not
+// let through any more is not gone but forgotten, as if it had never been seen.
 func (s *scanner) lookForLost(ctx context.Context, tops map[string]bool) error {
 	if !s.whole && !s.lost(tops) {
 		return ctx.Err()
 	}
+	unseen := map[string]bool{}
 	for _, p := range s.index.Below(tops) {
+		if !tops[p] && !s.seen[p] {
+			unseen[p] = true
+		}
+	}
+	if len(unseen) == 0 {
+		return ctx.Err()
+	}
+	s.index.Drop(func(p string, e Entry) bool {
+		return unseen[p] && s.opts.judge(p, e.Type == syncproto.EntryDir) != Keep
+	})
+	for p := range unseen {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if !tops[p] && !s.seen[p] && !underAny(p, s.kept) {
+		if s.index.Get(p).Exists() && !underAny(p, s.kept) {
 			s.look(wholePath{s.root, p}, p)
 		}
 	}

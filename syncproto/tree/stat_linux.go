@@ -3,6 +3,8 @@ package tree
 import (
 	"io/fs"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // openFlags keeps the open of a name that became a fifo from blocking.
@@ -12,11 +14,14 @@ const openFlags = syscall.O_NONBLOCK
 const TracksModes = true
 
 func statIdentity(info fs.FileInfo) (ctime int64, inode uint64) {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
+	switch st := info.Sys().(type) {
+	case *unix.Stat_t: // of a scan
+		return st.Ctim.Nano(), st.Ino
+	case *syscall.Stat_t:
+		return st.Ctim.Nano(), st.Ino
+	default:
 		return 0, 0
 	}
-	return st.Ctim.Nano(), st.Ino
 }
 
 func permissions(info fs.FileInfo) uint32 { return uint32(info.Mode().Perm()) }

@@ -169,6 +169,87 @@ func TestFilter(t *testing.T) {
 	}
 }
 
+// TestFilterForgets scans a second time with a filter that lets less through,
+// while something else is deleted: only that has changed.
+func TestFilterForgets(t *testing.T) {
+	f := newFolder(t)
+	for _, p := range []string{"keep", "gone", "prune/f", "skip/f"} {
+		f.write(p, "1")
+	}
+	f.scan(Options{})
+	f.check(os.Remove(filepath.Join(f.dir, "gone")))
+	changed := f.scan(Options{Filter: func(p string, dir bool) Verdict {
+		switch {
+		case Under(p, "prune"):
+			return Prune
+		case p == "skip":
+			return Skip
+		}
+		return Keep
+	}})
+	if d := cmp.Diff([]string{"gone"}, changed); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]string{"keep", "skip/f"}, f.index.Tree().Paths()); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestEnter makes sure that a scan tells of a folder before it reads it, and of
+// those above before those below.
+func TestEnter(t *testing.T) {
+	f := newFolder(t)
+	f.write("a/b/c/f", "1")
+	f.write("d/f", "1")
+	f.write("prune/f", "1")
+	var mu sync.Mutex
+	entered := map[string]bool{}
+	f.scan(Options{
+		Enter: func(dir string) {
+			mu.Lock()
+			defer mu.Unlock()
+			if dir != "" && !entered[Parent(dir)] {
+				t.Errorf("%q before what holds it", dir)
+			}
+			entered[dir] = true
+		},
+		Filter: func(p string, _ bool) Verdict {
+			mu.Lock()
+			defer mu.Unlock()
+			if !entered[Parent(p)] {
+				t.Errorf("%q was read before its folder was told of", p)
+			}
+			if p == "prune" {
+				return Prune
+			}
+			return Keep
+		},
+	})
+	if d := cmp.Diff([]string{"", "a", "a/b", "a/b/c", "d"}, slices.Sorted(maps.Keys(entered))); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestIndexDigest compares the digest of an index with that of its tree as both
+// change.
+func TestIndexDigest(t *testing.T) {
+	x := NewIndex()
+	file := Record{Entry: Entry{Type: syncproto.EntryFile, Size: 1}}
+	for _, change := range []func(){
+		func() {},
+		func() { x.Set("a", file) },
+		func() { x.Set("b", file) },
+		func() {},
+		func() { x.Set("a", Record{}) },
+		func() { x.Drop(func(string, Entry) bool { return true }) },
+	} {
+		change()
+		if got, want := x.Digest(), x.Tree().Digest(); got != want {
+			t.Errorf("the digest of %q is %x, want %x", x.Tree().Paths(), got, want)
+		}
+	}
+}
+
 func TestLookDoesNotFollowParents(t *testing.T) {
 	f := newFolder(t)
 	f.write("real/f", "1")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -48,7 +49,7 @@ func (n *inotify) walk(f *folder) {
 	for _, e := range entries {
 		if e.IsDir() {
 			found[e.Name()] = true
-			n.enter(f, e.Name())
+			n.follow(f, e.Name())
 		}
 	}
 	for name := range f.children {
@@ -73,8 +74,29 @@ func (n *inotify) readDir(path string) ([]os.DirEntry, error) {
 	return dir.ReadDir(-1)
 }
 
-// enter watches the folder of that name in f and everything below it.
-func (n *inotify) enter(f *folder, name string) {
+// enter implements stepwise.
+func (n *inotify) enter(path string) {
+	n.treeMu.Lock()
+	defer n.treeMu.Unlock()
+	if n.hasEnded() {
+		return
+	}
+	f, rest := n.tree.top, path
+	for f.watched() {
+		name, below, more := strings.Cut(rest, "/")
+		child := f.children[name]
+		if !more {
+			if !child.watched() && name != "" {
+				n.add(f, name)
+			}
+			return
+		}
+		f, rest = child, below
+	}
+}
+
+// follow watches the folder of that name in f and everything below it.
+func (n *inotify) follow(f *folder, name string) {
 	if child := n.add(f, name); child.watched() {
 		n.walk(child)
 	}

@@ -55,7 +55,8 @@ type marks struct {
 	spare   int32                   // a watch to be removed for the next mark, or -1
 }
 
-// newSource watches all folders of the tree, or as many as the system allows.
+// newSource watches all folders of the tree, or as many as the system allows,
+// unless they are watched later.
 func newSource(root string, opts Options) (source, error) {
 	n := &inotify{root: root, skip: opts.Skip, silent: remoteFileSystem(root)}
 	if err := n.start(); err != nil {
@@ -63,6 +64,9 @@ func newSource(root string, opts Options) (source, error) {
 	}
 	if n.silent == "" && opts.Probe != "" && !n.probe(opts.Probe) {
 		n.silent = "the file system reports no changes"
+	}
+	if opts.Later {
+		return n, nil
 	}
 	n.walk(n.tree.top)
 	if n.tree.missing > 0 {
@@ -256,7 +260,7 @@ func (n *inotify) handleFolder(f *folder, e event) []change {
 	case e.mask&unix.IN_ATTRIB != 0 && f.children[e.name].watched():
 		// Already watched. If it were not, it may have become readable.
 	default:
-		n.enter(f, e.name)
+		n.follow(f, e.name)
 	}
 	return []change{{path: join(f.path, e.name), kind: changed}}
 }

@@ -41,6 +41,10 @@ type Options struct {
 	// reported. Paths are relative to the root and separated by slashes.
 	// New calls Skip, and later on a goroutine of the Watcher does.
 	Skip func(path string, isDir bool) bool
+	// Later leaves the folders below the root to Enter, so that who reads the
+	// tree anyway can have each watched on the way. Where the limit is reached
+	// then, it is the first folders that have a watch, not those that matter.
+	Later bool
 	// Probe is the name of a file that New makes in the root for a moment, to
 	// see whether the system tells of it; empty for none. A file system for
 	// network or virtual machine does not always.
@@ -125,6 +129,11 @@ type source interface {
 	close()
 }
 
+// stepwise is a source that watches folders one by one.
+type stepwise interface {
+	enter(folder string)
+}
+
 // New starts to watch the tree at root. What happens after its return is
 // reported, so that a scan that begins then leaves no gap. A root that is a
 // symbolic link is resolved once. Where the system's limit allows only some of
@@ -177,6 +186,16 @@ func New(root string, opts Options) (*Watcher, error) {
 		close(w.batches)
 	}()
 	return w, nil
+}
+
+// Enter watches a folder that Options.Later has left out, if it is not watched
+// already. The folders above it have been entered. What happens in it after the
+// call is reported, so it must be read then. It may be called by several
+// goroutines at once.
+func (w *Watcher) Enter(folder string) {
+	if s, ok := w.src.(stepwise); ok {
+		s.enter(folder)
+	}
 }
 
 // Batches returns the channel of batches. It holds none back: what happens

@@ -245,7 +245,8 @@ func TestEveryDifferenceIsCovered(t *testing.T) {
 		// change when the last is done.
 		var gate sync.Mutex
 		slow := rapid.Bool().Draw(t, "slow")
-		w, err := New(root, Options{Skip: func(string, bool) bool {
+		later := rapid.Bool().Draw(t, "later")
+		w, err := New(root, Options{Later: later, Skip: func(string, bool) bool {
 			gate.Lock()
 			defer gate.Unlock()
 			return false
@@ -254,6 +255,9 @@ func TestEveryDifferenceIsCovered(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer w.Close()
+		if later {
+			enterAll(t, w, root)
+		}
 		before := look(t, root)
 		for range rapid.IntRange(1, 4).Draw(t, "rounds") {
 			var changes []func()
@@ -282,6 +286,42 @@ func TestEveryDifferenceIsCovered(t *testing.T) {
 			before = after
 		}
 	})
+}
+
+// enterAll enters every folder of a tree, those above before those below.
+func enterAll(t testingT, w *Watcher, root string) {
+	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		if err == nil && d.IsDir() && path != root {
+			rel, _ := filepath.Rel(root, path)
+			w.Enter(filepath.ToSlash(rel))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestEnter enters folders that are not there any more, or were never, and
+// those of a Watcher that has ended.
+func TestEnter(t *testing.T) {
+	root := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, "a", "b"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w := newWatcher(t, root, Options{Later: true})
+	for _, folder := range []string{"", "none", "none/below", "a/b"} { // a is not entered yet
+		w.Enter(folder)
+	}
+	enterAll(t, w, root)
+	if err := os.WriteFile(filepath.Join(root, "a", "b", "f"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := settle(t, w); !covers(got, "a/b/f") {
+		t.Errorf("got %q after a file appeared in a folder that was entered", got)
+	}
+	w.Close()
+	w.Enter("a")
 }
 
 // drawChange draws something to do to the tree. It may be impossible, and then

@@ -1,0 +1,46 @@
+package tree
+
+import (
+	"io/fs"
+	"os"
+)
+
+// directory is an open folder of a root. What it does by a name follows no symlink.
+type directory interface {
+	at(name string) place
+	// ReadDir lists the folder as os.File does.
+	ReadDir(n int) ([]fs.DirEntry, error)
+	Close() error
+}
+
+// rootDirectory is a folder behind an os.Root.
+type rootDirectory struct {
+	*os.Root
+	list *os.File
+}
+
+func (f rootDirectory) at(name string) place                 { return inFolder{f.Root, name} }
+func (f rootDirectory) ReadDir(n int) ([]fs.DirEntry, error) { return f.list.ReadDir(n) }
+
+func (f rootDirectory) Close() error {
+	_ = f.list.Close()
+	return f.Root.Close()
+}
+
+// rootDirectory opens a folder for a scan where the system knows no quicker way.
+func (r *Root) rootDirectory(p string) (directory, error) {
+	dir, err := r.OpenFolder(p)
+	if err != nil {
+		return nil, err
+	}
+	list, err := dir.Open(".")
+	if err == nil && p != "" && r.isMounted(list) {
+		_ = list.Close()
+		err = ErrMounted
+	}
+	if err != nil {
+		_ = dir.Close()
+		return nil, err
+	}
+	return rootDirectory{dir, list}, nil
+}
