@@ -247,11 +247,10 @@ func (o *observer) look(ctx context.Context, b watch.Batch) ([]string, error) {
 func (r *replica) look(ctx context.Context, p string) (changed []string, busy bool, err error) {
 	o := r.now.Load()
 	ru := r.rules.Load()
-	info, err := o.root.LstatReal(p)
-	dir := err == nil && info.IsDir()
-	verdict := ru.judge(p, dir || r.index.Get(p).Type == syncproto.EntryDir)
+	glance := r.index.Glance(o.root, p)
+	verdict := ru.judge(p, glance.Dir() || glance.WasDir())
 	if verdict == tree.Keep && syncproto.VerifyPath(p) == nil {
-		differs, err := r.index.Look(o.root, p, r.skipped)
+		differs, err := r.index.LookOn(glance, r.skipped)
 		switch {
 		case errors.Is(err, tree.ErrBusy):
 			return nil, true, nil
@@ -261,7 +260,7 @@ func (r *replica) look(ctx context.Context, p string) (changed []string, busy bo
 			changed = append(changed, p)
 		}
 	}
-	if !dir || verdict == tree.Prune {
+	if !glance.Dir() || verdict == tree.Prune {
 		return changed, false, nil
 	}
 	below, err := r.index.Scan(ctx, o.root, p, tree.Options{Filter: ru.judge, Skipped: r.skipped})

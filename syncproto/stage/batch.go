@@ -64,7 +64,7 @@ func (s *Stage) stillAt(dir string, open *os.Root) bool {
 		return false
 	}
 	at, err := s.cfg.Root.LstatReal(dir)
-	return err == nil && os.SameFile(have, at)
+	return err == nil && tree.SameInode(have, at)
 }
 
 // Apply applies c and brings the index up to date, whatever the outcome.

@@ -45,10 +45,22 @@ func (x *Index) Look(root *Root, p string, skipped func(p, why string)) (changed
 	return x.look(wholePath{root, p}, p, skipped)
 }
 
+// LookOn is Look that goes on from a glance.
+func (x *Index) LookOn(g *Glance, skipped func(p, why string)) (changed bool, err error) {
+	return x.lookFrom(g, g.path, g.old, skipped)
+}
+
 // look is Look for a place that may be open already.
 func (x *Index) look(at place, p string, skipped func(p, why string)) (changed bool, err error) {
-	for range readAttempts {
-		old := x.landed(p)
+	return x.lookFrom(at, p, x.landed(p), skipped)
+}
+
+// lookFrom is look with the record that the index had before anybody looked.
+func (x *Index) lookFrom(at place, p string, old Record, skipped func(p, why string)) (changed bool, err error) {
+	for attempt := range readAttempts {
+		if attempt > 0 {
+			old = x.landed(p)
+		}
 		now, _, err := x.read(at, p, old, skipped)
 		if errors.Is(err, ErrBusy) {
 			continue

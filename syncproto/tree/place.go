@@ -3,6 +3,8 @@ package tree
 import (
 	"io/fs"
 	"os"
+
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 )
 
 // place is where an entry is on disk.
@@ -23,6 +25,37 @@ type wholePath struct {
 func (w wholePath) lstat() (fs.FileInfo, error) { return w.root.LstatReal(w.path) }
 func (w wholePath) open() (*os.File, error)     { return w.root.openReal(w.path) }
 func (w wholePath) readlink() (string, error)   { return w.root.Readlink(w.path) }
+
+// Glance is a first look at a path, for Index.LookOn to go on from.
+type Glance struct {
+	wholePath
+	old  Record      // what the index had before
+	info fs.FileInfo // nil where there was nothing, or once it was used
+	dir  bool
+}
+
+// Glance looks at p.
+func (x *Index) Glance(root *Root, p string) *Glance {
+	g := &Glance{wholePath: wholePath{root, p}, old: x.landed(p)}
+	if info, err := g.wholePath.lstat(); err == nil {
+		g.info, g.dir = info, info.IsDir()
+	}
+	return g
+}
+
+// Dir reports whether a folder is there.
+func (g *Glance) Dir() bool { return g.dir }
+
+// WasDir reports whether the index had a folder there.
+func (g *Glance) WasDir() bool { return g.old.Type == syncproto.EntryDir }
+
+func (g *Glance) lstat() (fs.FileInfo, error) {
+	info := g.info
+	if g.info = nil; info != nil {
+		return info, nil
+	}
+	return g.wholePath.lstat()
+}
 
 // inFolder is a name in a folder that is open already.
 type inFolder struct {

@@ -2,6 +2,7 @@ package tree
 
 import (
 	"io/fs"
+	"os"
 	"time"
 )
 
@@ -61,6 +62,11 @@ func (r Record) Racy() bool {
 	}
 	age := r.Checked - r.MTime
 	return max(age, -age) < int64(window)
+}
+
+// SameInode reports whether both describe one file or folder of a root.
+func SameInode(a, b fs.FileInfo) bool {
+	return os.SameFile(a, b) || Inode(a) != 0 && Inode(a) == Inode(b)
 }
 
 // Inode returns the inode of what info describes, 0 where the system has none.

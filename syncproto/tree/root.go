@@ -46,7 +46,8 @@ func OpenRoot(dir string) (*Root, error) {
 
 // LstatReal is Lstat for a path whose parents are real folders, with names
 // written as in p; below anything else there is nothing. What another file
-// system holds that is mounted in the root is ErrMounted.
+// system holds that is mounted in the root is ErrMounted. What it returns is not
+// for os.SameFile; see SameInode.
 func (r *Root) LstatReal(p string) (fs.FileInfo, error) {
 	if p == "" {
 		p = "."

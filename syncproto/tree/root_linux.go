@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -11,15 +12,20 @@ import (
 
 // lstatReal is LstatReal for names that the file system does not fold.
 func (r *Root) lstatReal(p string) (fs.FileInfo, error) {
-	f, err := r.openBeneath(p, unix.O_PATH)
+	fd, err := r.openat2(p, unix.O_PATH)
 	if errors.Is(err, errors.ErrUnsupported) {
 		return r.lstatWalk(p)
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	return f.Stat()
+	info := &stat{name: path.Base(p)}
+	err = unix.Fstat(fd, &info.Stat_t)
+	_ = unix.Close(fd)
+	if err != nil {
+		return nil, &fs.PathError{Op: "fstat", Path: p, Err: err}
+	}
+	return info, nil
 }
 
 // openReal opens the file at p, whose parents are real folders, for reading.
@@ -57,28 +63,35 @@ func (r *Root) OpenFolder(p string) (*os.Root, error) {
 // Where the kernel cannot, or the path is longer than PATH_MAX, the error is
 // errors.ErrUnsupported.
 func (r *Root) openBeneath(p string, flags uint64) (*os.File, error) {
-	var fd int
-	var err error
+	fd, err := r.openat2(p, flags)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), p), nil
+}
+
+// openat2 is openBeneath that returns a descriptor.
+func (r *Root) openat2(p string, flags uint64) (fd int, err error) {
 	if cerr := r.raw.Control(func(dir uintptr) {
 		fd, err = unix.Openat2(int(dir), p, &unix.OpenHow{
 			Flags:   flags | unix.O_NOFOLLOW | unix.O_CLOEXEC,
 			Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV,
 		})
 	}); cerr != nil {
-		return nil, cerr
+		return -1, cerr
 	}
 	switch {
 	case err == nil:
-		return os.NewFile(uintptr(fd), p), nil
+		return fd, nil
 	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.ENOTDIR):
 		// It or a parent is a symlink, or a parent is no folder.
-		return nil, &fs.PathError{Op: "openat2", Path: p, Err: fs.ErrNotExist}
+		return -1, &fs.PathError{Op: "openat2", Path: p, Err: fs.ErrNotExist}
 	case errors.Is(err, unix.EXDEV):
-		return nil, &fs.PathError{Op: "openat2", Path: p, Err: ErrMounted}
+		return -1, &fs.PathError{Op: "openat2", Path: p, Err: ErrMounted}
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EACCES):
-		return nil, &fs.PathError{Op: "openat2", Path: p, Err: err}
+		return -1, &fs.PathError{Op: "openat2", Path: p, Err: err}
 	default:
-		return nil, errors.ErrUnsupported
+		return -1, errors.ErrUnsupported
 	}
 }
 

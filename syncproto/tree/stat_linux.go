@@ -15,7 +15,7 @@ const TracksModes = true
 
 func statIdentity(info fs.FileInfo) (ctime int64, inode uint64) {
 	switch st := info.Sys().(type) {
-	case *unix.Stat_t: // of a scan
+	case *unix.Stat_t: // ours
 		return st.Ctim.Nano(), st.Ino
 	case *syscall.Stat_t:
 		return st.Ctim.Nano(), st.Ino
@@ -28,8 +28,12 @@ func permissions(info fs.FileInfo) uint32 { return uint32(info.Mode().Perm()) }
 
 // links returns how many names a file has.
 func links(info fs.FileInfo) uint64 {
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+	switch st := info.Sys().(type) {
+	case *unix.Stat_t: // ours
 		return uint64(st.Nlink)
+	case *syscall.Stat_t:
+		return uint64(st.Nlink)
+	default:
+		return 1
 	}
-	return 1
 }
