@@ -187,6 +187,33 @@ func TestSidecarSeedsOnce(t *testing.T) {
 	}
 }
 
+// In a pod the workspace is seeded where the sidecar has its volume.
+func TestSidecarSeedsTheVolume(t *testing.T) {
+	dir := t.TempDir()
+	image, root, volume := filepath.Join(dir, "image"), "/work/app", "/work/app/cache"
+	s := Sidecar{
+		Config:       config.Sidecar{Roots: []config.Root{{Path: root}}, Volumes: []string{volume}, SeedFrom: image},
+		WorkspaceDir: filepath.Join(dir, "volume"), StateDir: filepath.Join(dir, "volume/state"), Log: quiet(),
+	}
+	write(t, filepath.Join(image, root, "a"), "a")
+	write(t, filepath.Join(image, volume, "b"), "b")
+	src, data := filepath.Join(s.WorkspaceDir, "src/work~1app"), filepath.Join(s.WorkspaceDir, "data/work~1app~1cache")
+	for _, d := range []string{src, data} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, o := newSeedings(s.Config.Folders()), newOwner()
+	o.set(os.Getuid(), os.Getgid())
+	s.seedAll(t.Context(), all, o)
+	if _, err := s.prepareRoot(t.Context(), root, all, o); err != nil {
+		t.Fatal(err)
+	}
+	if !exists(src+"/a") || !exists(data+"/b") || exists(src+"/cache") {
+		t.Errorf("a is there: %v, b: %v, the volume in the root: %v", exists(src+"/a"), exists(data+"/b"), exists(src+"/cache"))
+	}
+}
+
 func TestSeedRole(t *testing.T) {
 	dir := t.TempDir()
 	from, to, used := filepath.Join(dir, "image"), filepath.Join(dir, "to"), filepath.Join(dir, "used")

@@ -101,7 +101,9 @@ func (p program) run(ctx context.Context, role string, args []string) error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", errUsage, err)
 		}
-		return Sidecar{Config: c, RunDir: config.RunDir, StateDir: config.StateDir, Log: p.log}.Run(ctx)
+		return Sidecar{
+			Config: c, RunDir: config.RunDir, StateDir: config.StateDir, WorkspaceDir: config.WorkspaceDir, Log: p.log,
+		}.Run(ctx)
 	case "runner":
 		return RunnerRole{RunDir: config.RunDir, Log: p.log}.Run(ctx)
 	case "seed":

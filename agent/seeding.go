@@ -92,6 +92,18 @@ func (s Sidecar) seedAll(ctx context.Context, seedings seedings, o *owner) {
 	}
 }
 
+// dir returns where this process has a folder of the workspace.
+func (s Sidecar) dir(folder string) string {
+	switch {
+	case s.WorkspaceDir == "":
+		return folder
+	case slices.Contains(s.Config.Volumes, folder):
+		return filepath.Join(s.WorkspaceDir, config.VolumeFolder(folder))
+	default:
+		return filepath.Join(s.WorkspaceDir, config.RootFolder(folder))
+	}
+}
+
 // others are the paths that are no part of the folders that they lie in.
 func (s Sidecar) others() []string {
 	others := append(s.Config.Folders(), s.Config.Excluded...)
@@ -108,12 +120,12 @@ func (s Sidecar) seed(ctx context.Context, folder string, o *owner) error {
 	}
 	nested := receiver.Nested(s.others(), folder)
 	if s.Config.SeedFrom != "" {
-		tree := seed.Tree{Image: s.Config.SeedFrom, From: folder, To: folder, Exclude: nested}
+		tree := seed.Tree{Image: s.Config.SeedFrom, From: folder, To: s.dir(folder), Exclude: nested}
 		if err := seedOne(ctx, tree, s.Log); err != nil {
 			return err
 		}
 	}
-	if err := give(ctx, folder, nested, o); err != nil {
+	if err := give(ctx, s.dir(folder), nested, o); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(marker), 0o700); err != nil {

@@ -26,6 +26,9 @@ type Sidecar struct {
 	Config config.Sidecar
 	// RunDir is the folder of the runner's socket, StateDir the sidecar's own.
 	RunDir, StateDir string
+	// WorkspaceDir has the workspace's volume; "" means that roots and volumes
+	// are at their own paths.
+	WorkspaceDir string
 	// Keepalive is the time between two questions whether a client is still
 	// there; 0 means the server's default.
 	Keepalive time.Duration
@@ -39,6 +42,9 @@ func (s Sidecar) Run(ctx context.Context) error {
 	// often costs little here.
 	const gcPercent = 50
 	debug.SetGCPercent(gcPercent)
+	if err := os.MkdirAll(s.StateDir, 0o700); err != nil {
+		return fmt.Errorf("making the state folder: %w", err)
+	}
 	keys, err := sshd.NewAuthorizedKeys(s.Config.AuthorizedKeys, s.StateDir, s.Log)
 	if err != nil {
 		return err
@@ -62,6 +68,7 @@ func (s Sidecar) Run(ctx context.Context) error {
 	owner, seedings := newOwner(), newSeedings(s.Config.Folders())
 	roots := receiver.New(receiver.Config{
 		Roots: s.Config.Roots, Others: s.others(), StateDir: s.StateDir, Log: s.Log,
+		Dir: s.dir,
 		Prepare: func(ctx context.Context, root string) (*engine.Owner, error) {
 			return s.prepareRoot(ctx, root, seedings, owner)
 		},

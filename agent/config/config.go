@@ -31,9 +31,15 @@ const (
 	// RunDir is the volume that both containers share for the runner's
 	// socket.
 	RunDir = "/var/okteto/run"
-	// StateDir is the sidecar's own volume: host key, authorized keys that
-	// were added later, sync index, trash.
-	StateDir = "/var/okteto/state"
+	// WorkspaceDir is where the sidecar has the workspace's volume as a whole.
+	// The dev container has only folders of it: what else is there cannot be
+	// seen from it. One mount lets the sidecar link a file from the workspace
+	// into the trash, which is not possible between two mounts even of one
+	// volume.
+	WorkspaceDir = "/var/okteto/workspace"
+	// StateDir is the sidecar's own folder on that volume: host key, authorized
+	// keys that were added later, sync index, trash.
+	StateDir = WorkspaceDir + "/state"
 	// ImageDir is where the sidecar sees the dev image's own files, read
 	// only, to seed the workspace from them.
 	ImageDir = "/var/okteto/image"
@@ -61,9 +67,21 @@ func Version() string { return strings.TrimSpace(version) }
 
 // Root is one sync target in the pod.
 type Root struct {
-	// Path is the absolute, clean path of the root in the dev container and
-	// in the sidecar.
+	// Path is the absolute, clean path of the root in the dev container.
 	Path string
+}
+
+// RootFolder returns the folder of a sync root on the workspace's volume. It
+// is named after the root's path, not its number: a claim must not show one
+// root's files at another's path after the manifest's order changed.
+func RootFolder(path string) string { return "src/" + escape(path) }
+
+// VolumeFolder returns the folder of an entry of `volumes` likewise.
+func VolumeFolder(path string) string { return "data/" + escape(path) }
+
+// escape makes one file name of a path, as JSON Pointer does (RFC 6901).
+func escape(path string) string {
+	return strings.NewReplacer("~", "~0", "/", "~1").Replace(strings.TrimPrefix(path, "/"))
 }
 
 // Sidecar configures the agent's sidecar role.

@@ -57,6 +57,21 @@ func TestSeedRoundTrip(t *testing.T) {
 	})
 }
 
+// Where a root's files are on a claim must never change: others would be shown
+// in their place.
+func TestFoldersOfTheVolume(t *testing.T) {
+	seen := map[string]string{}
+	for p, want := range map[string]string{
+		"/a/b": "a~1b", "/a~1b": "a~01b", "/a~b": "a~0b", "/a~0b": "a~00b", "/a-b": "a-b", "/a~01b": "a~001b", "/ab": "ab",
+	} {
+		got := RootFolder(p)
+		if other, ok := seen[got]; ok || got != "src/"+want || VolumeFolder(p) != "data/"+want {
+			t.Errorf("%q: %q and %q, want %q; %q is the same", p, got, VolumeFolder(p), want, other)
+		}
+		seen[got] = p
+	}
+}
+
 func TestParseSidecarRefuses(t *testing.T) {
 	for args, want := range map[string]string{
 		"--port 65536":     "not between 0 and 65535",

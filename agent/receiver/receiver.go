@@ -26,6 +26,8 @@ type Config struct {
 	Others []string
 	// StateDir keeps the index, the base and the trash of each root.
 	StateDir string
+	// Dir returns the folder of a root here.
+	Dir func(root string) string
 	// Prepare waits until a root may be used and returns the owner of what
 	// sync creates in it; nil leaves that to the system. Its error is shown
 	// to the laptop's user.
@@ -190,7 +192,7 @@ func (r *Receiver) make(ctx context.Context, path string) (*engine.Follower, err
 	}
 	sum := sha256.Sum256([]byte(path))
 	return engine.NewFollower(engine.Config{
-		Root:     path,
+		Root:     r.config.Dir(path),
 		StateDir: filepath.Join(r.config.StateDir, "sync", hex.EncodeToString(sum[:16])),
 		Exclude:  Nested(r.config.Others, path),
 		Owner:    owner,

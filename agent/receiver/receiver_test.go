@@ -47,6 +47,7 @@ func newPod(t *testing.T, refuses bool) *pod {
 		Roots:    []config.Root{{Path: p.outer}, {Path: filepath.Join(p.outer, "inner")}},
 		Others:   []string{p.outer, filepath.Join(p.outer, "inner")},
 		StateDir: t.TempDir(),
+		Dir:      func(root string) string { return root },
 		Prepare: func(_ context.Context, root string) (*engine.Owner, error) {
 			if p.refuses.Load() {
 				return nil, errNoSeed

@@ -146,7 +146,7 @@ func checkNames(w *Workload) error {
 	}
 	for _, v := range spec.Volumes {
 		switch v.Name {
-		case volumeBin, volumeRun, volumeState, volumeWorkspace, volumeImage:
+		case volumeBin, volumeRun, volumeWorkspace, volumeImage:
 			return fmt.Errorf("%s already has a volume %q", w, v.Name)
 		}
 	}

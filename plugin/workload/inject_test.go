@@ -196,8 +196,8 @@ func TestCloneErrors(t *testing.T) {
 		{"container's name", func(w *Workload, s *Spec) { w.Template.Spec.Containers[0].Name = config.SidecarContainer },
 			`deployment/api already has a container "okteto-agent"`},
 		{"volume's name", func(w *Workload, s *Spec) {
-			w.Template.Spec.Volumes = []corev1.Volume{{Name: volumeState}}
-		}, `deployment/api already has a volume "okteto-state"`},
+			w.Template.Spec.Volumes = []corev1.Volume{{Name: volumeWorkspace}}
+		}, `deployment/api already has a volume "okteto-workspace"`},
 		{"claims deleted", func(w *Workload, s *Spec) {
 			st := testStatefulSet("db")
 			st.Spec.PersistentVolumeClaimRetentionPolicy = &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
@@ -248,17 +248,6 @@ func TestExcluded(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"/app/config/app.yaml", "/app/node_modules"}, r.Excluded); diff != "" {
 		t.Error(diff)
-	}
-}
-
-func TestEscapeIsInjective(t *testing.T) {
-	seen := map[string]string{}
-	for _, p := range []string{"/a/b", "/a~1b", "/a~b", "/a~0b", "/a-b", "/a~01b", "/ab"} {
-		e := escape(p)
-		if other, ok := seen[e]; ok || strings.Contains(e, "/") {
-			t.Errorf("%q and %q are both %q", p, other, e)
-		}
-		seen[e] = p
 	}
 }
 

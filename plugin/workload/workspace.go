@@ -16,13 +16,14 @@ import (
 const (
 	volumeBin       = "okteto-bin"
 	volumeRun       = "okteto-run"
-	volumeState     = "okteto-state"
 	volumeWorkspace = "okteto-workspace"
 	volumeImage     = "okteto-image"
 )
 
-// Where the seed container sees the workspace; a number follows.
-const seedDir = "/var/okteto/seed"
+// placesDir is where our containers have the workspace's parts, each by its
+// number: in one another, as in the dev container, each would show in the other
+// as the folder on which it is mounted.
+const placesDir = "/var/okteto/places"
 
 // place is one part of the workspace: a sync root or an entry of `volumes`.
 type place struct {
@@ -30,9 +31,7 @@ type place struct {
 	root          bool
 }
 
-// placesOf returns the workspace's parts. A part's folder on the volume is
-// named after its path, not its number: a claim must not show one root's
-// files at another's path after the manifest's order changed.
+// placesOf returns the workspace's parts.
 func placesOf(s *Spec) ([]place, error) {
 	roots := s.Roots
 	if roots == nil {
@@ -42,32 +41,27 @@ func placesOf(s *Spec) ([]place, error) {
 	}
 	var places []place
 	seen := map[string]bool{}
-	add := func(p, folder string, root bool) error {
+	add := func(p, subPath string, root bool) error {
 		if !path.IsAbs(p) || path.Clean(p) != p || p == "/" {
 			return fmt.Errorf("%q cannot be mounted: use an absolute, clean path below /", p)
 		}
 		if !seen[p] {
 			seen[p] = true
-			places = append(places, place{p, folder + "/" + escape(p), root})
+			places = append(places, place{p, subPath, root})
 		}
 		return nil
 	}
 	for _, r := range roots {
-		if err := add(r, "src", true); err != nil {
+		if err := add(r, config.RootFolder(r), true); err != nil {
 			return nil, err
 		}
 	}
 	for _, v := range s.Dev.Volumes {
-		if err := add(v, "data", false); err != nil {
+		if err := add(v, config.VolumeFolder(v), false); err != nil {
 			return nil, err
 		}
 	}
 	return places, nil
-}
-
-// escape makes one file name of a path, as JSON Pointer does (RFC 6901).
-func escape(p string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(strings.TrimPrefix(p, "/"))
 }
 
 // wantsClaim tells whether the workspace lives on a claim.
@@ -106,10 +100,20 @@ func mountPlaces(dev *corev1.Container, places []place) ([]string, error) {
 	return excluded, nil
 }
 
+// workspaceMounts mounts the workspace's parts where they belong.
 func workspaceMounts(places []place) []corev1.VolumeMount {
 	var ms []corev1.VolumeMount
 	for _, p := range places {
 		ms = append(ms, corev1.VolumeMount{Name: volumeWorkspace, MountPath: p.path, SubPath: p.subPath})
+	}
+	return ms
+}
+
+// numberedMounts mounts the workspace's parts below placesDir.
+func numberedMounts(places []place) []corev1.VolumeMount {
+	ms := workspaceMounts(places)
+	for i := range ms {
+		ms[i].MountPath = placesDir + "/" + strconv.Itoa(i)
 	}
 	return ms
 }
@@ -128,16 +132,12 @@ func renderVolumes(spec *corev1.PodSpec, s *Spec, dev *corev1.Container, places 
 	}
 	empty(volumeBin)
 	empty(volumeRun)
-	switch {
-	case wantsClaim(&s.Dev):
+	if wantsClaim(&s.Dev) {
 		v := corev1.Volume{Name: volumeWorkspace}
 		v.PersistentVolumeClaim = &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claimName(s.Dev.Name)}
 		spec.Volumes = append(spec.Volumes, v)
-	case len(places) > 0:
-		empty(volumeState)
+	} else {
 		empty(volumeWorkspace)
-	default:
-		empty(volumeState)
 	}
 	if byVolume, _ := seeds(s, places); byVolume {
 		v := corev1.Volume{Name: volumeImage}
@@ -172,16 +172,14 @@ func sidecar(spec *corev1.PodSpec, s *Spec, dev *corev1.Container, places []plac
 			args.Volumes = append(args.Volumes, p.path)
 		}
 	}
-	state := corev1.VolumeMount{Name: volumeState, MountPath: config.StateDir}
-	if wantsClaim(&s.Dev) {
-		state.Name, state.SubPath = volumeWorkspace, "state"
-	}
 	mounts := []corev1.VolumeMount{
 		{Name: volumeBin, MountPath: config.BinDir},
 		{Name: volumeRun, MountPath: config.RunDir},
-		state,
+		{Name: volumeWorkspace, MountPath: config.WorkspaceDir},
 	}
-	mounts = append(mounts, workspaceMounts(places)...)
+	// For these the kubelet makes the folders, with the permissions of the
+	// volume, before the sidecar starts. It does not use them.
+	mounts = append(mounts, numberedMounts(places)...)
 	if byVolume, _ := seeds(s, places); byVolume {
 		args.SeedFrom = config.ImageDir
 		mounts = append(mounts, corev1.VolumeMount{Name: volumeImage, MountPath: config.ImageDir, ReadOnly: true})
@@ -211,10 +209,9 @@ func sidecar(spec *corev1.PodSpec, s *Spec, dev *corev1.Container, places []plac
 func seed(dev *corev1.Container, places []place) corev1.Container {
 	mounts := []corev1.VolumeMount{{Name: volumeBin, MountPath: config.BinDir, ReadOnly: true}}
 	var args config.Seed
-	for i, p := range places {
-		to := seedDir + "/" + strconv.Itoa(i)
-		mounts = append(mounts, corev1.VolumeMount{Name: volumeWorkspace, MountPath: to, SubPath: p.subPath})
-		args.Copies = append(args.Copies, config.Copy{From: p.path, To: to})
+	for i, m := range numberedMounts(places) {
+		mounts = append(mounts, m)
+		args.Copies = append(args.Copies, config.Copy{From: places[i].path, To: m.MountPath})
 	}
 	return corev1.Container{
 		Name:            config.SeedContainer,

@@ -153,26 +153,36 @@ spec:
 
 // TestImageContentIsSeeded begins with a folder of which the image has most,
 // as one does after a build of that folder: with the image as a volume, and
-// where none is allowed.
+// where none is allowed; and with a folder inside that is kept apart.
 func TestImageContentIsSeeded(t *testing.T) {
-	for name, forbidden := range map[string]bool{"from a volume": false, "by an init container": true} {
+	const inside = "    volumes: [/app/inner]\n"
+	for name, test := range map[string]struct {
+		forbidden bool
+		section   string
+	}{
+		"from a volume":                    {false, ""},
+		"by an init container":             {true, ""},
+		"from a volume, one inside":        {false, inside},
+		"by an init container, one inside": {true, inside},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newPlace(t)
-			if forbidden {
+			if test.forbidden {
 				p.forbidImageVolumes()
 			}
-			p.seeded()
+			p.seeded(test.section)
 			inits := p.kubectl("get", "deploy", "api-okteto", "-o", "jsonpath={.spec.template.spec.initContainers[*].name}")
-			if strings.Contains(inits, "okteto-seed") != forbidden {
+			if strings.Contains(inits, "okteto-seed") != test.forbidden {
 				t.Errorf("the clone has the init containers %s", inits)
 			}
 		})
 	}
 }
 
-// seeded develops in an image that has most of the folder.
-func (p *place) seeded() {
+// seeded develops in an image that has most of the folder, with a section more
+// in the manifest.
+func (p *place) seeded(section string) {
 	p.t.Helper()
 	t := p.t
 	p.deployed("api")
@@ -182,7 +192,7 @@ func (p *place) seeded() {
 		p.write(fmt.Sprintf("same/%d.txt", i), noise(100*i))
 	}
 	image := p.built("busybox:1", files)
-	p.write("okteto.yaml", manifest+"    image: "+image+"\n")
+	p.write("okteto.yaml", manifest+"    image: "+image+"\n"+section)
 	p.write("changed.txt", "new")
 	p.write("only-here.txt", "here")
 	// What sync writes gets the time of writing.
