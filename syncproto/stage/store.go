@@ -44,9 +44,11 @@ func (t *Trash) place(dir *os.Root, name, to string) error {
 		if err == nil || errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		t.mu.Lock()
-		t.links = false // another file system, or none that links
-		t.mu.Unlock()
+		if !errors.Is(err, fs.ErrPermission) { // which may be about this file alone
+			t.mu.Lock()
+			t.links = false // another file system
+			t.mu.Unlock()
+		}
 	}
 	return t.copy(dir, name, to, info)
 }
