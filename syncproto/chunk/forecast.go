@@ -10,6 +10,7 @@ type forecast struct {
 	old   []syncproto.Chunk
 	index map[syncproto.Digest]int // of old
 	at    int                      // the chunk of old that is expected; -1 for none
+	seen  []syncproto.Digest       // of what comes next, as long as it is as expected
 }
 
 // newForecast returns a forecast by the chunks of an older content. Without any
@@ -27,6 +28,28 @@ func newForecast(old []syncproto.Chunk) *forecast {
 	return f
 }
 
+// begin takes what was guessed of the next block, after which rest bytes are
+// left of the one before, and reports whether the guess began where they do.
+func (f *forecast) begin(g guess, rest int) bool {
+	f.seen = nil
+	if g.at != f.at || g.rest != rest {
+		return false
+	}
+	f.seen = g.digests
+	return true
+}
+
+// sum returns the digest of b, which comes next and is as long as what is
+// expected.
+func (f *forecast) sum(b []byte) syncproto.Digest {
+	if len(f.seen) == 0 {
+		return Sum(b)
+	}
+	d := f.seen[0]
+	f.seen = f.seen[1:]
+	return d
+}
+
 // next returns the first chunk of b as Cutter.Cut finds it, of length 0 if more
 // bytes are needed. hashed says whether its digest is known.
 func (f *forecast) next(cutter *Cutter, b []byte, final bool) (c syncproto.Chunk, hashed bool) {
@@ -35,11 +58,12 @@ func (f *forecast) next(cutter *Cutter, b []byte, final bool) (c syncproto.Chunk
 		if int(want.Length) > len(b) && !final {
 			return c, false
 		}
-		if int(want.Length) <= len(b) && Sum(b[:want.Length]) == want.Digest {
+		if int(want.Length) <= len(b) && f.sum(b[:want.Length]) == want.Digest {
 			f.at++
 			return want, true
 		}
 	}
+	f.seen = nil
 	c.Length = uint32(cutter.Cut(b, final))
 	if c.Length == 0 || f.index == nil {
 		return c, false

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -16,11 +17,15 @@ import (
 const (
 	smallBuffer = 128 << 10
 	blockSize   = 512 << 10 // what is read at once
-	blocks      = 4         // one is filled, one is cut, one is hashed, one waits
+	maxHashers  = 4         // blocks that are hashed at once
 )
 
-// Reader reads contents for their digests and chunks. It keeps its buffers, 4
-// MiB once it has read a large content; one goroutine may use it.
+// hashers is how many blocks are hashed at once: to read and to cut costs less
+// than to hash.
+func hashers() int { return min(runtime.GOMAXPROCS(0), maxHashers) }
+
+// Reader reads contents for their digests and chunks. It keeps its buffers, up
+// to 7 MiB once it has read a large content; one goroutine may use it.
 type Reader struct {
 	cutter *Cutter
 	h      *blake3.Hasher
@@ -37,6 +42,8 @@ type block struct {
 	err    error  // why the content ends here; io.EOF in good order
 	chunks []syncproto.Chunk
 	hashed []bool // by chunk: its digest is known
+	guess  guess
+	work   sync.WaitGroup // what another goroutine computes of it
 }
 
 // NewReader returns a Reader that cuts with c.
@@ -101,17 +108,18 @@ func (r *Reader) Chunks(src io.Reader, limit int) (list []syncproto.Chunk, err e
 }
 
 // each reads src up to its end or that of the given number of chunks, and
-// passes the chunks on. One stretch is read and another one hashed, by
+// passes the chunks on. One stretch is read and others are hashed, by
 // goroutines that end before each returns, while it cuts the one between.
 func (r *Reader) each(src io.Reader, limit int, f *forecast, emit func([]syncproto.Chunk)) error {
 	if r.free == nil {
+		blocks := hashers() + 3 // one is filled, one is cut, one is passed on
 		r.rest = make([]byte, syncproto.ChunkMax)
 		r.free = make(chan *block, blocks)
 		for range blocks {
 			r.free <- &block{buf: make([]byte, syncproto.ChunkMax+blockSize)}
 		}
 	}
-	read, cut, stop := make(chan *block, blocks), make(chan *block, blocks), make(chan struct{})
+	read, cut, stop := make(chan *block, cap(r.free)), make(chan *block, cap(r.free)), make(chan struct{})
 	var g sync.WaitGroup
 	g.Go(func() {
 		defer close(read)
@@ -119,18 +127,17 @@ func (r *Reader) each(src io.Reader, limit int, f *forecast, emit func([]syncpro
 	})
 	g.Go(func() {
 		for b := range cut {
-			if b.hash(); len(b.chunks) > 0 {
+			if b.work.Wait(); len(b.chunks) > 0 {
 				emit(b.chunks)
 			}
 			r.free <- b
 		}
 	})
-	err := r.cut(read, cut, limit, f)
+	q := &queue{read: read}
+	err := r.cut(q, cut, limit, f)
 	close(stop)
 	close(cut)
-	for b := range read {
-		r.free <- b
-	}
+	q.drop(r.free)
 	g.Wait()
 	return err
 }
@@ -158,11 +165,13 @@ func (r *Reader) fill(src io.Reader, read chan<- *block, stop <-chan struct{}) {
 }
 
 // cut finds the chunks of the blocks that were read and passes them on.
-func (r *Reader) cut(read <-chan *block, cut chan<- *block, limit int, f *forecast) error {
+func (r *Reader) cut(q *queue, cut chan<- *block, limit int, f *forecast) error {
 	n := 0 // bytes that are left of the block before
-	for b := range read {
-		b.from -= n
-		copy(b.buf[b.from:], r.rest[:n])
+	for b := q.next(f, nil); b != nil; b = q.next(f, r.rest[:n]) {
+		if !f.begin(b.guess, n) {
+			q.void()
+		}
+		b.from -= copy(b.buf[b.from-n:], r.rest[:n])
 		final := errors.Is(b.err, io.EOF)
 		at := b.from
 		for len(b.chunks) < limit && at < b.to {
@@ -176,6 +185,7 @@ func (r *Reader) cut(read <-chan *block, cut chan<- *block, limit int, f *foreca
 		limit -= len(b.chunks)
 		n = copy(r.rest, b.buf[at:b.to])
 		err := b.err
+		b.work.Go(b.hash)
 		cut <- b // it has room for all blocks
 		if errors.Is(err, io.EOF) || err == nil && limit == 0 {
 			return nil
