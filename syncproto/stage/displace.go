@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/chunk"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
 )
 
@@ -37,7 +39,7 @@ func (s *Stage) replace(t target, temp string, now tree.Record) error {
 	case err != nil:
 		return err
 	case unwritten(t.dir, temp, now):
-		return t.dir.Remove(temp)
+		return s.discard(t, temp, now.Size)
 	}
 	if err := exchange(t.at, temp, t.name); err != nil {
 		return s.keepDisplaced(t, temp, err)
@@ -46,6 +48,18 @@ func (s *Stage) replace(t target, temp string, now tree.Record) error {
 		return s.keepDisplaced(t, temp, err)
 	}
 	return fmt.Errorf("written at the last moment: %w", errChanged)
+}
+
+// discard removes what was displaced to temp and has that size. A large file
+// that the trash did not take is freed when it is closed, for which nobody
+// waits.
+func (s *Stage) discard(t target, temp string, size int64) error {
+	if chunk.Large(size) {
+		if f, err := tree.OpenFile(s.cfg.Root, path.Join(tree.Parent(t.Path), temp)); err == nil {
+			defer s.cfg.Trash.freeing.Go(func() { _ = f.Close() })
+		}
+	}
+	return t.dir.Remove(temp)
 }
 
 // remove removes now, which is in the trash already.

@@ -53,6 +53,7 @@ type Trash struct {
 	measured bool     // all that were found at the start are
 	links    bool     // hard links into the trash work, as far as is known
 	dropped  func(folder string)
+	freeing  sync.WaitGroup // what is removed by others than who wanted it
 }
 
 // batch is what was removed together.
@@ -96,6 +97,7 @@ func (t *Trash) OnDrop(f func(folder string)) { t.dropped = f }
 
 // Close releases the trash; what it holds stays.
 func (t *Trash) Close() error {
+	t.freeing.Wait()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, b := range t.batches {
@@ -266,19 +268,23 @@ func (t *Trash) prune() {
 }
 
 // drop removes what a batch holds, its list last: what is left after a crash is
-// dropped again.
+// dropped again. Nobody waits for it, since the system takes long to free large
+// files, and many.
 func (t *Trash) drop(b *batch) {
 	b.close()
 	t.used -= b.bytes
-	for n := 1; n <= maxVersions; n++ {
-		folder := versionName(b.name, n)
-		if _, err := t.root.Lstat(folder); err != nil && n > 1 {
-			break
+	dropped := t.dropped
+	t.freeing.Go(func() {
+		for n := 1; n <= maxVersions; n++ {
+			folder := versionName(b.name, n)
+			if _, err := t.root.Lstat(folder); err != nil && n > 1 {
+				break
+			}
+			_ = t.root.RemoveAll(folder)
+			dropped(folder)
 		}
-		_ = t.root.RemoveAll(folder)
-		t.dropped(folder)
-	}
-	_ = t.root.Remove(listName(b.name))
+		_ = t.root.Remove(listName(b.name))
+	})
 }
 
 // maxVersions bounds how often one path may be in one batch.

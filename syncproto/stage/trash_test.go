@@ -59,6 +59,7 @@ func (c *can) keep(name, content, batch string) {
 // holds compares what the folder of the trash holds.
 func (c *can) holds(want ...string) {
 	c.t.Helper()
+	c.trash.freeing.Wait()
 	list, err := os.ReadDir(c.at)
 	c.check(err)
 	var names []string
