@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/merge"
@@ -34,7 +35,7 @@ func (b *backlog) take() ([]merge.Change, bool) {
 	for _, queue := range []*[][]merge.Change{&b.urgent, &b.patient} {
 		if len(*queue) > 0 {
 			list := (*queue)[0]
-			*queue = (*queue)[1:]
+			*queue = slices.Delete(*queue, 0, 1) // what was taken must not stay reachable
 			return list, true
 		}
 	}

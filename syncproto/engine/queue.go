@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/merge"
@@ -41,7 +42,7 @@ func (q *queue) pop(ctx context.Context) ([]merge.Change, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	list := q.lists[0]
-	q.lists = q.lists[1:]
+	q.lists = slices.Delete(q.lists, 0, 1) // what was taken must not stay reachable
 	if len(q.lists) > 0 {
 		q.signal()
 	}
