@@ -17,8 +17,8 @@ type flight struct {
 	lag   *lag // of what is on its way or will be
 }
 
-func newFlight() *flight {
-	return &flight{paths: map[string]int{}, below: map[string]int{}, toPod: map[string]int{}, lag: newLag()}
+func newFlight(l *lag) *flight {
+	return &flight{paths: map[string]int{}, below: map[string]int{}, toPod: map[string]int{}, lag: l}
 }
 
 func (f *flight) add(side merge.Side, changes []merge.Change) {
@@ -33,6 +33,9 @@ func (f *flight) land(side merge.Side, c *merge.Change) {
 	f.sides[side]--
 	f.bytes -= c.Entry.Size
 	f.count(side, c.Path, -1)
+	if f.size() == 0 {
+		*f = *newFlight(f.lag) // gives the memory of a storm back
+	}
 }
 
 func (f *flight) count(side merge.Side, p string, n int) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -272,11 +273,8 @@ func (s *following) reportNews() error {
 	s.sending.Lock()
 	defer s.sending.Unlock()
 	s.mu.Lock()
-	paths := make([]string, 0, len(s.news))
-	for p := range s.news {
-		paths = append(paths, p)
-	}
-	clear(s.news)
+	paths := slices.Sorted(maps.Keys(s.news))
+	s.news = map[string]bool{} // gives the memory of a storm back
 	notes := s.notes
 	s.notes = nil
 	s.mu.Unlock()
@@ -288,7 +286,6 @@ func (s *following) reportNews() error {
 	if len(paths) == 0 {
 		return nil
 	}
-	slices.Sort(paths)
 	return s.send(paths, false)
 }
 

@@ -58,7 +58,7 @@ func (s *stops) informed() bool { return s.scanned && s.awaitFull == 0 && !s.rec
 
 func newReconciler(s *leading) *reconciler {
 	return &reconciler{
-		s: s, remote: remoteTree{Tree: tree.Tree{}}, dirty: map[string]bool{}, flight: newFlight(),
+		s: s, remote: remoteTree{Tree: tree.Tree{}}, dirty: map[string]bool{}, flight: newFlight(newLag()),
 		names: names{refused: map[string]refusal{}},
 		held:  map[string]hold{}, stops: stops{awaitFull: 1},
 		mirrored: mirrored{left: map[string]bool{}},
@@ -215,6 +215,9 @@ func (rc *reconciler) merge() error {
 		}
 		for _, p := range paths {
 			delete(rc.dirty, p)
+		}
+		if len(rc.dirty) == 0 {
+			rc.dirty = map[string]bool{} // gives the memory of a storm back
 		}
 		if err := errors.Join(base.Keep(plan.Own), base.Agree(plan.Agreed)); err != nil {
 			return err
