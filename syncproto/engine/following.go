@@ -150,6 +150,7 @@ func (s *following) apply(ctx context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
+		s.o.stir()
 		if err != nil {
 			return err
 		}

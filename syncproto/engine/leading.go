@@ -228,6 +228,7 @@ func (s *leading) loop(ctx context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
+		s.o.stir()
 		if err == nil && len(s.events) == 0 {
 			err = rc.reconcile()
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -15,10 +14,11 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Intervals of work that no event drives.
+// Times of work that no event drives.
 const (
-	pollRoot     = time.Second      // looks whether a root that is gone is back
-	saveInterval = 30 * time.Second // saves of a changed index
+	pollRoot    = time.Second      // between looks whether a root that is gone is back
+	restAfter   = 30 * time.Second // from the first of what asks for a rest
+	expireEvery = time.Hour        // between looks for what is too old in the trash
 )
 
 // observer follows what happens in a root and keeps the index up to date. All
@@ -29,12 +29,15 @@ type observer struct {
 	changed func(paths []string)            // these entries changed
 	reload  func(ctx context.Context) error // a file of the rules changed; nil for none
 	stopped func(reason string)             // the root is gone; "" when it is back
+	awake   time.Duration                   // before a rest
 	// state
-	tasks chan task
-	busy  writers   // files to look at once more
-	found int       // changed entries so far
-	pace  pace      // of scans that no event asks for
-	lossy time.Time // the next scan where events get lost; zero for none
+	tasks   chan task
+	stirred chan struct{} // holds one token when a rest is due after a while
+	cycles  uint64        // of the garbage collector, at the last rest
+	busy    writers       // files to look at once more
+	found   int           // changed entries so far
+	pace    pace          // of scans that no event asks for
+	lossy   time.Time     // the next scan where events get lost; zero for none
 }
 
 // task is something to do in the goroutine of run.
@@ -44,14 +47,20 @@ type task struct {
 }
 
 func newObserver(r *replica) *observer {
-	return &observer{r: r, tasks: make(chan task), busy: writers{}}
+	return &observer{r: r, awake: restAfter, tasks: make(chan task), stirred: make(chan struct{}, 1), busy: writers{}}
 }
 
 // run observes until ctx ends.
 func (o *observer) run(ctx context.Context) error {
-	save := time.NewTicker(saveInterval)
-	defer save.Stop()
+	expire := time.NewTicker(expireEvery)
+	defer expire.Stop()
+	var rest <-chan time.Time // nil while nothing happens
+	o.stir()                  // the scan before took its memory
 	for {
+		stirred := o.stirred
+		if rest != nil {
+			stirred = nil // it is to come
+		}
 		w := o.r.now.Load().watcher
 		var batches <-chan watch.Batch
 		if w != nil {
@@ -74,12 +83,12 @@ func (o *observer) run(ctx context.Context) error {
 			err = o.poll(ctx)
 		case <-after(time.Until(busyAt), busy):
 			err = o.again(ctx)
-		case <-save.C:
+		case <-stirred:
+			rest = time.After(o.awake)
+		case <-rest:
+			rest, err = nil, o.rest()
+		case <-expire.C:
 			o.r.trash.Expire(time.Now())
-			if o.r.index.Unsaved() {
-				err = o.r.save()
-				debug.FreeOSMemory() // what a storm took
-			}
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -88,6 +97,9 @@ func (o *observer) run(ctx context.Context) error {
 		}
 		if err != nil {
 			return err
+		}
+		if o.r.index.Unsaved() {
+			o.stir()
 		}
 	}
 }
