@@ -38,9 +38,11 @@ type Encoder struct{ zstd *zstd.Encoder }
 
 // NewEncoder returns an Encoder.
 func NewEncoder() (*Encoder, error) {
+	// A payload is never longer than the window, so that the encoders need no
+	// room to move it: lower memory costs no time.
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(encoders),
 		zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(MaxPayload),
-		zstd.WithEncoderCRC(false))
+		zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false))
 	if err != nil {
 		return nil, fmt.Errorf("preparing zstd: %w", err)
 	}
