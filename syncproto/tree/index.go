@@ -13,7 +13,7 @@ import (
 // same time; Lock orders those who look at a path and those who write it.
 type Index struct {
 	mu      sync.RWMutex
-	records map[string]Record
+	records map[string]*Record // never written to; a map has room for twice what it holds, so that its values are small
 	below   map[string]int // by folder: its records, and its folders that have any below
 	bytes   int64
 	files   int
@@ -41,7 +41,7 @@ func NewIndex() *Index { return newIndex(0) }
 // newIndex returns an empty index with room for some records.
 func newIndex(room int) *Index {
 	return &Index{
-		records: make(map[string]Record, room),
+		records: make(map[string]*Record, room),
 		below:   map[string]int{},
 		seed:    maphash.MakeSeed(),
 		pool:    sync.Pool{New: newReader},
@@ -61,7 +61,14 @@ func (x *Index) Lock(p string) (unlock func()) {
 func (x *Index) Get(p string) Record {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	return x.records[p]
+	return x.recordLocked(p)
+}
+
+func (x *Index) recordLocked(p string) Record {
+	if r := x.records[p]; r != nil {
+		return *r
+	}
+	return Record{}
 }
 
 // landed is Get, after a change of p that is being applied: its event may be
@@ -75,15 +82,15 @@ func (x *Index) landed(p string) Record {
 func (x *Index) Set(p string, r Record) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	old := x.records[p]
+	old := x.recordLocked(p)
 	x.altered()
 	x.count(old, -1)
 	x.count(r, 1)
-	x.locate(p, x.records[p], r)
+	x.locate(p, old, r)
 	if !r.Exists() {
 		delete(x.records, p)
 	} else {
-		x.records[p] = r
+		x.records[p] = &r
 	}
 	switch {
 	case r.Exists() && !old.Exists():
@@ -224,8 +231,8 @@ func (x *Index) Drop(drop func(p string, e Entry) bool) {
 	for p, r := range x.records {
 		if drop(p, r.Entry) {
 			x.altered()
-			x.count(r, -1)
-			x.locate(p, r, Record{})
+			x.count(*r, -1)
+			x.locate(p, *r, Record{})
 			delete(x.records, p)
 			x.nest(p, -1)
 		}

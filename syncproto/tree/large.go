@@ -97,8 +97,9 @@ func (x *Index) loadChunks(dir string) {
 	}
 	for p, r := range x.records {
 		if r.Type == syncproto.EntryFile && x.catalog.Lacks(r.Digest, r.Size) {
-			r.Checked = r.MTime
-			x.records[p] = r
+			now := *r
+			now.Checked = now.MTime
+			x.records[p] = &now
 		}
 	}
 }

@@ -49,7 +49,7 @@ func (x *Index) Save(dir string, id Identity) error {
 	b = append(append(b, indexMagic...), id.ID[:]...)
 	b = binary.AppendUvarint(b, id.Inode)
 	for p, r := range x.records {
-		b = appendRecord(b, p, r)
+		b = appendRecord(b, p, *r)
 	}
 	x.mu.RUnlock()
 	if err := writeState(dir, indexFile, b); err != nil {
