@@ -26,6 +26,7 @@ func (a *ahead) take(id, generation uint64, changes []merge.Change) *parcel {
 		return nil
 	}
 	p := (*a)[0]
+	(*a)[0] = nil // it and its frame must not stay reachable
 	*a = (*a)[1:]
 	if p.batch.ID != id || p.batch.Generation != generation || !sameChanges(p.changes, changes) {
 		*a = nil

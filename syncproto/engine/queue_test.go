@@ -5,6 +5,7 @@ import (
 	"testing"
 	"weak"
 
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/merge"
 )
 
@@ -32,4 +33,18 @@ func TestTakenIsLetGo(t *testing.T) {
 	}
 	runtime.KeepAlive(b)
 	runtime.KeepAlive(q)
+}
+
+// TestSentAheadIsLetGo takes what was packed before there was a connection.
+func TestSentAheadIsLetGo(t *testing.T) {
+	a := ahead{{batch: syncproto.Batch{ID: 1}}, {batch: syncproto.Batch{ID: 2}}}
+	first := weak.Make(a[0])
+	a.take(1, 0, nil)
+	runtime.GC()
+	if first.Value() != nil {
+		t.Error("a parcel that was taken is still held")
+	}
+	if len(a) != 1 {
+		t.Errorf("%d parcels wait, want one", len(a))
+	}
 }
