@@ -32,7 +32,7 @@ func (rc *reconciler) acked(changes []merge.Change, results []syncproto.Result) 
 	for i := range changes {
 		c, res := &changes[i], results[i]
 		res.Text = plain(res.Text)
-		if !rc.remote.Tree[c.Path].Same(res.Entry) || !res.Entry.Exists() {
+		if !rc.remote.Get(c.Path).Same(res.Entry) || !res.Entry.Exists() {
 			if err := rc.remote.set(c.Path, res.Entry); err != nil {
 				return err
 			}
@@ -94,13 +94,13 @@ func (rc *reconciler) finish(side merge.Side, c merge.Change, res syncproto.Resu
 // settled reports whether both sides and the base have the same entry at p.
 func (rc *reconciler) settled(p string) bool {
 	agreed := rc.s.base(p)
-	return rc.remote.Tree[p].Same(agreed) && rc.s.r.entry(p).Same(agreed)
+	return rc.remote.Get(p).Same(agreed) && rc.s.r.entry(p).Same(agreed)
 }
 
 // otherSide returns what the side across from side has at p.
 func (rc *reconciler) otherSide(side merge.Side, p string) syncproto.Entry {
 	if side == merge.Laptop {
-		return rc.remote.Tree[p]
+		return rc.remote.Get(p)
 	}
 	return rc.s.r.entry(p)
 }

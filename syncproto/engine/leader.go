@@ -48,7 +48,7 @@ func NewLeader(cfg Config) (*Leader, error) {
 	if err != nil {
 		return nil, err
 	}
-	base, err := tree.OpenBase(cfg.StateDir)
+	base, err := tree.OpenBase(cfg.StateDir, r.index.Shared)
 	if err != nil {
 		return nil, err
 	}

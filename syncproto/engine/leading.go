@@ -129,8 +129,8 @@ func (s *leading) epilogue() {
 func (s *leading) dropIgnored() error {
 	ru := s.r.rules.Load()
 	var items []syncproto.Item
-	for p, e := range s.leader.base.Tree() {
-		if !ru.visible(p, e) {
+	for p, e := range s.leader.base.Entries() {
+		if !ru.visible(p, *e) {
 			items = append(items, syncproto.Item{Path: p})
 		}
 	}
@@ -328,4 +328,4 @@ func (s *leading) awaitAll(ctx context.Context, both bool) error {
 }
 
 // base returns what both sides agreed on at p.
-func (s *leading) base(p string) tree.Entry { return s.leader.base.Tree()[p] }
+func (s *leading) base(p string) tree.Entry { return s.leader.base.Entries().Get(p) }

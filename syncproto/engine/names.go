@@ -130,7 +130,7 @@ func (rc *reconciler) exists(side merge.Side, p string) bool {
 	if side == merge.Laptop {
 		return rc.s.r.entry(p).Exists()
 	}
-	return rc.remote.Tree[p].Exists()
+	return rc.remote.Get(p).Exists()
 }
 
 // keepNames drops from a plan for paths what a side cannot hold, and tells about
@@ -145,7 +145,7 @@ func (rc *reconciler) keepNames(plan *merge.Plan, paths []string) {
 		rc.s.r.index.Each(func(p string, _ tree.Entry) bool { yield(p); return true })
 	}, ignored)
 	plan.Pod = rc.names.filter(merge.Pod, plan.Pod, func(yield func(string)) {
-		for p := range rc.remote.Tree {
+		for p := range rc.remote.Entries {
 			yield(p)
 		}
 	}, ignored)

@@ -58,7 +58,7 @@ func (s *stops) informed() bool { return s.scanned && s.awaitFull == 0 && !s.rec
 
 func newReconciler(s *leading) *reconciler {
 	return &reconciler{
-		s: s, remote: remoteTree{Tree: tree.Tree{}}, dirty: map[string]bool{}, flight: newFlight(newLag()),
+		s: s, remote: remoteTree{Entries: tree.Entries{}, shared: s.r.index.Shared}, dirty: map[string]bool{}, flight: newFlight(newLag()),
 		names: names{refused: map[string]refusal{}},
 		held:  map[string]hold{}, stops: stops{awaitFull: 1},
 		mirrored: mirrored{left: map[string]bool{}},
@@ -78,7 +78,7 @@ func (rc *reconciler) touch(paths ...string) {
 
 func (rc *reconciler) noteCopy(p string) {
 	if merge.IsCopy(p) {
-		rc.s.leader.noteCopy(p, rc.s.r.entry(p).Exists() || rc.remote.Tree[p].Exists())
+		rc.s.leader.noteCopy(p, rc.s.r.entry(p).Exists() || rc.remote.Get(p).Exists())
 	}
 }
 
@@ -89,10 +89,10 @@ func (rc *reconciler) touchDiffering() {
 	if !rc.informed() {
 		return
 	}
-	base, index := rc.s.leader.base.Tree(), rc.s.r.index
+	base, index := rc.s.leader.base.Entries(), rc.s.r.index
 	var copies []string
 	index.Each(func(p string, e tree.Entry) bool {
-		if !base[p].Same(e) || !rc.remote.Tree[p].Same(e) {
+		if !base.Get(p).Same(e) || !rc.remote.Get(p).Same(e) {
 			rc.dirty[p] = true
 		}
 		if merge.IsCopy(p) {
@@ -100,8 +100,8 @@ func (rc *reconciler) touchDiffering() {
 		}
 		return true
 	})
-	for p, e := range rc.remote.Tree {
-		if !base[p].Same(e) {
+	for p, e := range rc.remote.Entries {
+		if !base.Get(p).Same(*e) {
 			rc.dirty[p] = true
 		}
 		if merge.IsCopy(p) {
@@ -109,7 +109,7 @@ func (rc *reconciler) touchDiffering() {
 		}
 	}
 	for p, e := range base {
-		if !rc.remote.Tree[p].Same(e) || !index.Get(p).Exists() {
+		if !rc.remote.Get(p).Same(*e) || !index.Get(p).Exists() {
 			rc.dirty[p] = true
 		}
 	}
@@ -132,7 +132,7 @@ func (rc *reconciler) opened(m *syncproto.Opened) error {
 	rc.names.sides[merge.Laptop] = sideNames{rules: rc.s.r.now.Load().root.Names()}
 	rc.names.sides[merge.Pod] = sideNames{rules: tree.Names{FoldCase: m.FoldCase, FoldForm: m.FoldCase}}
 	if m.Same {
-		rc.remote.forget(maps.Clone(base.Tree())) // which has nothing that is ignored
+		rc.remote.forget(maps.Clone(base.Entries())) // which has nothing that is ignored
 	}
 	if base.ID() != m.Tree {
 		if err := base.Reset(m.Tree); err != nil {
@@ -152,7 +152,7 @@ func (rc *reconciler) report(m *syncproto.Report) error {
 		return err
 	}
 	if m.Full {
-		rc.remote.forget(tree.Tree{})
+		rc.remote.forget(tree.Entries{})
 		rc.receiving = true
 	}
 	ru := rc.s.r.rules.Load()
@@ -163,7 +163,7 @@ func (rc *reconciler) report(m *syncproto.Report) error {
 		if it.Entry.Exists() && !ru.visible(it.Path, it.Entry) {
 			continue
 		}
-		if !rc.remote.Tree[it.Path].Same(it.Entry) {
+		if !rc.remote.Get(it.Path).Same(it.Entry) {
 			rc.touch(it.Path)
 		}
 		if err := rc.remote.set(it.Path, it.Entry); err != nil {
@@ -204,7 +204,7 @@ func (rc *reconciler) merge() error {
 	if len(paths) > 0 {
 		now := time.Now()
 		plan := merge.Reconcile(merge.Input{
-			Base: rc.s.base, Laptop: rc.s.r.entry, Pod: func(p string) tree.Entry { return rc.remote.Tree[p] },
+			Base: rc.s.base, Laptop: rc.s.r.entry, Pod: rc.remote.Get,
 			Paths: paths, First: !base.Met(), Now: now,
 			NoLaptopModes: !tree.TracksModes, NoPodModes: rc.noModes,
 			Mode: rc.s.r.cfg.Mode, Own: base.Own(), Left: rc.left,

@@ -239,7 +239,7 @@ func (l *Leader) undoAlone(ctx context.Context, name string, out *Restored) erro
 // onlyHere returns those of the paths that exist and were never agreed upon.
 func (l *Leader) onlyHere(paths []string) []string {
 	return slices.DeleteFunc(slices.Clone(paths), func(p string) bool {
-		return !l.r.entry(p).Exists() || l.base.Tree()[p].Exists()
+		return !l.r.entry(p).Exists() || l.base.Entries().Get(p).Exists()
 	})
 }
 

@@ -30,9 +30,10 @@ type Base struct {
 
 	id     [16]byte // identity of the follower's tree
 	met    bool     // the first meeting is over
-	tree   Tree
-	digest syncproto.Digest // of tree; zero while it is not known
-	own    map[string]bool  // paths that a mirror has for itself
+	tree   Entries
+	shared func(p string) *Entry // see Entries.Set
+	digest syncproto.Digest      // of tree; zero while it is not known
+	own    map[string]bool       // paths that a mirror has for itself
 }
 
 // ownMark begins the path of an item that says what a mirror has for itself. No
@@ -41,8 +42,9 @@ const ownMark = "/"
 
 // OpenBase reads the base in dir, which must exist. A missing or damaged
 // snapshot is an empty base, and a log is read up to its first damaged record.
-func OpenBase(dir string) (*Base, error) {
-	b := &Base{dir: dir, tree: Tree{}, own: map[string]bool{}}
+// The entries that shared returns are used where they are equal; nil for none.
+func OpenBase(dir string, shared func(p string) *Entry) (*Base, error) {
+	b := &Base{dir: dir, tree: Entries{}, shared: shared, own: map[string]bool{}}
 	nonce := b.load()
 	if err := b.openLog(nonce); err != nil {
 		return nil, err
@@ -53,8 +55,8 @@ func OpenBase(dir string) (*Base, error) {
 // Close closes the log. The base is already on disk.
 func (b *Base) Close() error { return b.log.Close() }
 
-// Tree returns the agreed entries. The caller must not write to it.
-func (b *Base) Tree() Tree { return b.tree }
+// Entries returns what is agreed. The caller must not write to it.
+func (b *Base) Entries() Entries { return b.tree }
 
 // Digest returns the digest of the agreed tree.
 func (b *Base) Digest() syncproto.Digest {
@@ -88,7 +90,7 @@ func (b *Base) Met() bool { return b.met }
 
 // Reset starts anew with another tree: nothing is agreed.
 func (b *Base) Reset(id [16]byte) error {
-	b.id, b.met, b.tree, b.own, b.noted = id, false, Tree{}, map[string]bool{}, nil
+	b.id, b.met, b.tree, b.own, b.noted = id, false, Entries{}, map[string]bool{}, nil
 	b.digest = syncproto.Digest{}
 	return b.compact()
 }
@@ -128,7 +130,7 @@ func (b *Base) set(p string, e Entry) {
 		return
 	}
 	b.digest = syncproto.Digest{}
-	if b.tree.Set(p, e); e.Exists() {
+	if b.tree.Set(p, e, b.shared); e.Exists() {
 		delete(b.own, p)
 	}
 }
@@ -174,7 +176,7 @@ func (b *Base) compact() error {
 	}
 	out = append(out, met)
 	for p, e := range b.tree {
-		out = appendItem(out, p, e)
+		out = appendItem(out, p, *e)
 	}
 	for p := range b.own {
 		out = appendItem(out, ownMark+p, Entry{})
@@ -200,14 +202,14 @@ func (b *Base) load() (nonce [16]byte) {
 	copy(nonce[:], d.take(len(nonce)))
 	copy(id[:], d.take(len(id)))
 	met := d.take(1)
-	b.tree = make(Tree, len(d.rest)/usualRecord)
+	b.tree = make(Entries, len(d.rest)/usualRecord)
 	for d.more() {
 		if p, e := d.item(); d.err == nil {
 			b.set(p, e)
 		}
 	}
 	if d.err != nil {
-		b.tree, b.own = Tree{}, map[string]bool{}
+		b.tree, b.own = Entries{}, map[string]bool{}
 		return [16]byte{}
 	}
 	b.id, b.met, b.snap = id, met[0] == 1, int64(len(data))

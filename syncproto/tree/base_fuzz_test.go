@@ -15,7 +15,7 @@ import (
 // log: it must not panic, accept no path that is none, and read the same again.
 func FuzzBase(f *testing.F) {
 	dir := f.TempDir()
-	b, err := OpenBase(dir)
+	b, err := OpenBase(dir, nil)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -43,12 +43,12 @@ func FuzzBase(f *testing.F) {
 			}
 		}
 		open := func() (Tree, [16]byte, bool) {
-			b, err := OpenBase(dir)
+			b, err := OpenBase(dir, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer b.Close()
-			return maps.Clone(b.Tree()), b.ID(), b.Met()
+			return plain(b.Entries()), b.ID(), b.Met()
 		}
 		tree, id, met := open()
 		for p := range tree {

@@ -12,8 +12,10 @@ import (
 // Index is what one side knows of its root. All methods may be called at the
 // same time; Lock orders those who look at a path and those who write it.
 type Index struct {
-	mu      sync.RWMutex
-	records map[string]*Record // never written to; a map has room for twice what it holds, so that its values are small
+	mu sync.RWMutex
+	// records are never written to, so that others can share them. They are not
+	// in the map itself: it has room for twice what it holds.
+	records map[string]*Record
 	below   map[string]int // by folder: its records, and its folders that have any below
 	bytes   int64
 	files   int
@@ -64,6 +66,17 @@ func (x *Index) Get(p string) Record {
 	return x.recordLocked(p)
 }
 
+// Shared returns the entry of p for others that keep it and do not write to it;
+// nil when there is none.
+func (x *Index) Shared(p string) *Entry {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if r := x.records[p]; r != nil {
+		return &r.Entry
+	}
+	return nil
+}
+
 func (x *Index) recordLocked(p string) Record {
 	if r := x.records[p]; r != nil {
 		return *r
@@ -90,7 +103,8 @@ func (x *Index) Set(p string, r Record) {
 	if !r.Exists() {
 		delete(x.records, p)
 	} else {
-		x.records[p] = &r
+		kept := r
+		x.records[p] = &kept
 	}
 	switch {
 	case r.Exists() && !old.Exists():

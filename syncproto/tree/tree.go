@@ -37,10 +37,15 @@ func (t Tree) Paths() []string { return slices.Sorted(maps.Keys(t)) }
 // Digest identifies the tree: two trees have the same digest when every path
 // has the Same entry in both (SPEC.md, "Tree digest").
 func (t Tree) Digest() syncproto.Digest {
+	return digestOf(t.Paths(), func(p string) Entry { return t[p] })
+}
+
+// digestOf returns the digest of a tree that has these paths, in order.
+func digestOf(paths []string, entry func(p string) Entry) syncproto.Digest {
 	h := blake3.New()
 	var line []byte
-	for _, p := range t.Paths() {
-		e := t[p]
+	for _, p := range paths {
+		e := entry(p)
 		e.MTime = 0
 		line = append(line[:0], p...)
 		line = syncproto.AppendEntry(append(line, 0), e)

@@ -317,7 +317,7 @@ func TestIndexSurvives(t *testing.T) {
 func TestBase(t *testing.T) {
 	dir := t.TempDir()
 	open := func() *Base {
-		b, err := OpenBase(dir)
+		b, err := OpenBase(dir, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -349,15 +349,15 @@ func TestBase(t *testing.T) {
 		_ = b.Close()
 		b = open()
 		defer b.Close()
-		if !maps.Equal(b.Tree(), want) || b.ID() != [16]byte{1} {
-			rt.Fatalf("got %v, want %v", b.Tree(), want)
+		if got := plain(b.Entries()); !maps.Equal(got, want) || b.ID() != [16]byte{1} {
+			rt.Fatalf("got %v, want %v", got, want)
 		}
 	})
 }
 
 func TestBaseDamage(t *testing.T) {
 	dir := t.TempDir()
-	b, err := OpenBase(dir)
+	b, err := OpenBase(dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -377,11 +377,11 @@ func TestBaseDamage(t *testing.T) {
 		if err := os.WriteFile(path, whole[:cut], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		b, err := OpenBase(dir)
+		b, err := OpenBase(dir, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for p, got := range b.Tree() {
+		for p, got := range plain(b.Entries()) {
 			if !got.Same(e) {
 				t.Fatalf("cut at %d: %q is %+v", cut, p, got)
 			}
@@ -390,7 +390,7 @@ func TestBaseDamage(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = b.Close()
-		if b, err = OpenBase(dir); err != nil || !b.Tree()["after"].Exists() {
+		if b, err = OpenBase(dir, nil); err != nil || !b.Entries().Get("after").Exists() {
 			t.Fatalf("cut at %d: what was agreed after it is lost", cut)
 		}
 		_ = b.Close()
