@@ -129,17 +129,17 @@ func (n *inotify) add(f *folder, name string) *folder {
 		// forgotten when the event of its end arrives.
 		n.leave(f, name)
 		child = &folder{path: path, wd: wd}
-		n.place(f, name, child)
+		n.place(f, child)
 	}
 	return child
 }
 
-// place makes child the folder of that name in f.
-func (n *inotify) place(f *folder, name string, child *folder) {
+// place makes child a folder in f.
+func (n *inotify) place(f, child *folder) {
 	if f.children == nil {
 		f.children = map[string]*folder{}
 	}
-	f.children[name] = child
+	f.children[base(child.path)] = child // no copy of its name
 	if child.watched() {
 		n.tree.folders[child.wd] = child
 	} else {
