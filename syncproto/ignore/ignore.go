@@ -24,13 +24,15 @@
 // The prefixes may come in any order, each once. White space around a line is
 // dropped, inside it is part of the pattern.
 //
-// Three things differ from Syncthing, all of them so that both ends of a
-// session decide alike: letter case matters on every operating system unless
-// (?i) says otherwise, the escape character is the backslash on all of them,
-// and paths are compared byte by byte: a caller on a file system that changes
-// the form of names (NFC, NFD) normalises paths and patterns beforehand. A
-// second #include of a file is a no-op, because the first had the first word;
-// only a cycle is an error.
+// Names that look alike are alike: the normal forms of Unicode, of which macOS
+// prefers another one than the rest, make no difference.
+//
+// Two things differ from Syncthing so that both ends of a session decide alike:
+// letter case matters on every operating system unless (?i) says otherwise, and
+// the escape character is the backslash on all of them. Others differ because
+// Syncthing does not keep to its own documentation there; docs/sync.md lists
+// all. A second #include of a file is a no-op, because the first had the first
+// word; only a cycle is an error.
 //
 // Where the user asks for it, .gitignore files have their say about what this
 // file leaves open (WithGit).
@@ -40,7 +42,11 @@
 // never backtracks.
 package ignore
 
-import "strings"
+import (
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
+)
 
 // FileName is the name of the ignore file in the root of a tree.
 const FileName = ".stignore"
@@ -103,8 +109,8 @@ func (m *Matcher) Match(path string, dir bool) Result {
 
 // decide returns the index of the first rule that matches, or -1.
 func (m *Matcher) decide(path string) int {
-	p := subject{path: path}
-	have := lettersOf(path)
+	p := subject{path: normal(path)}
+	have := lettersOf(p.path)
 	for i := range m.rules {
 		r := &m.rules[i]
 		if have.contain(r.need) && r.match(p.text(r.fold)) {
@@ -126,7 +132,7 @@ func (m *Matcher) CanSkipDir(path string) bool {
 	if m == nil || isRoot(path) {
 		return false
 	}
-	p := subject{path: path}
+	p := subject{path: normal(path)}
 	for i := range m.rules {
 		r := &m.rules[i]
 		text := p.text(r.fold)
@@ -159,7 +165,11 @@ func (m *Matcher) Lines() []string {
 // isRoot reports whether a path names the root of the tree.
 func isRoot(path string) bool { return path == "" || path == "." }
 
-// A subject is the path under test. Its folded form is made once, and only
+// normal returns a text in the form in which paths and patterns are compared.
+// No character that means something in patterns comes or goes with it.
+func normal(s string) string { return norm.NFC.String(s) }
+
+// A subject is the path under test, in normal form. Its folded form is made once, and only
 // when a (?i) pattern asks for it.
 type subject struct {
 	path, folded string

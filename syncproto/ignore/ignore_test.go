@@ -113,6 +113,14 @@ func TestMatch(t *testing.T) {
 		{"//\n#foo", "#foo a/#foo", "foo"},
 		{"\ufefffoo", "foo", ""},
 
+		// The normal forms of Unicode.
+		{"caf\u00e9", "caf\u00e9 cafe\u0301 a/cafe\u0301/b", "cafe"},
+		{"cafe\u0301", "caf\u00e9 cafe\u0301", "cafe"},
+		{"/caf?", "caf\u00e9 cafe\u0301 cafe", "cafee"},
+		{"[\u00e0-\u00ff]*", "e\u0301x", "ex"},
+		{"(?i)\u00c9*", "e\u0301x E\u0301x \u00e9", "ex"},
+		{"!cafe\u0301\n*", "cafe", "caf\u00e9 caf\u00e9/x cafe\u0301/x"},
+
 		// Bytes that are not UTF-8.
 		{"a\xffb", "a\xffb", "a\xfeb a\ufffdb ab"},
 		{"a?b", "a\xffb a\ufffdb", "a\xff\xffb"},
@@ -203,6 +211,7 @@ func TestCanSkipDir(t *testing.T) {
 		{"!/a/**/z\n*", "b", "a a/b a/z"},
 		{"!*.go\nnode_modules", "", "node_modules"},
 		{"!(?i)/FOO/bar\nfoo", "", "foo"},
+		{"!/caf\u00e9/x\ncaf\u00e9", "a/cafe\u0301", "cafe\u0301"},
 		// An ignored folder below a kept one.
 		{"!/a\n/a/b\n*", "c", "a a/b"},
 	} {

@@ -222,7 +222,7 @@ func FuzzMatch(f *testing.F) {
 			return
 		}
 		r := &m.rules[0]
-		p := subject{path: path}
+		p := subject{path: normal(path)}
 		text := p.text(r.fold)
 		want := r.glob.matches(text, r.anchored)
 		if got := r.match(text); got != want {

@@ -51,7 +51,7 @@ func (r *rule) String() string {
 // compile turns the rule's text into the matcher. A trailing slash means the
 // contents of the folder.
 func (r *rule) compile() error {
-	text := r.text
+	text := normal(r.text)
 	if r.fold {
 		text = foldCase(text)
 	}

@@ -103,7 +103,7 @@ func dependencies() []dependency {
 		{"golang.org/x/sys/unix", []string{"agent/runner", "plugin/sshclient", "syncproto/stage", "syncproto/tree", "syncproto/watch"},
 			"system calls that package os has not: waiting for any child, cloning and locking a file, resolving a path at once, naming an error number"},
 		{"golang.org/x/sys/windows", []string{"plugin/sshclient", "syncproto/stage"}, "the same on Windows, and its console"},
-		{"golang.org/x/text/unicode/norm", []string{"syncproto/tree"}, "names that look the same are one on macOS"},
+		{"golang.org/x/text/unicode/norm", []string{"syncproto/ignore", "syncproto/tree"}, "names that look the same are one on macOS, and to a pattern"},
 		{"golang.org/x/term", []string{"plugin", "plugin/sshclient"}, "raw mode of the user's terminal"},
 		{"k8s.io/api/...", []string{"plugin/manifest", "plugin/workload", "tunnel", "tunnel/tunneltest"}, "types of the API"},
 		{"k8s.io/apimachinery/...", []string{"plugin/manifest", "plugin/workload", "tunnel", "tunnel/tunneltest"},
