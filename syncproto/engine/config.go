@@ -169,6 +169,10 @@ func (r *recordingFS) Open(name string) (fs.File, error) {
 	return r.FS.Open(name)
 }
 
+// ReadDir lists a folder without a note: what the defaults look into would be
+// watched for ever, build output and all.
+func (r *recordingFS) ReadDir(name string) ([]fs.DirEntry, error) { return fs.ReadDir(r.FS, name) }
+
 // lines returns the patterns as they travel to the follower.
 func (r *rules) lines() (string, error) {
 	s := strings.Join(r.matcher.Lines(), "\n")
