@@ -196,8 +196,8 @@ func sentence(e engine.Explanation, remote string) string {
 		text += ": "
 	}
 	text += reasonText(e)
-	if e.Searched {
-		text += "; looked into, since a pattern with ! may name something in it"
+	if e.Opener.File != "" {
+		text += "; looked into, since something in it may be kept by " + place(e.Opener)
 	}
 	if !e.Exists {
 		text += " (there is nothing at this path)"

@@ -47,9 +47,9 @@ type Explanation struct {
 	// Pattern is the deciding pattern; zero unless the reason is
 	// ReasonPattern.
 	Pattern ignore.Result
-	// Searched is true for a folder that is ignored but looked into, because
-	// a pattern with ! may name something in it.
-	Searched bool
+	// Opener is the pattern with ! that may name something in a folder that is
+	// ignored, so that it is looked into; zero for other folders.
+	Opener ignore.Result
 	// Exists is true when there is something at the path, Dir when that is a
 	// folder.
 	Exists, Dir bool
@@ -159,7 +159,9 @@ func (x *Explainer) match(e *Explanation, p string) {
 	if e.Synced {
 		return
 	}
-	e.Searched = e.Dir && !m.CanSkipDir(p)
+	if e.Dir {
+		e.Opener = m.Opener(p)
+	}
 	for at := range folders(p) {
 		// The first folder that is ignored for the same reason, if any, is what
 		// the pattern means.

@@ -55,10 +55,10 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%q: %+v", tt.path, e)
 		}
 	}
-	if e := x.Explain("build", false); !e.Dir || !e.Exists || !e.Searched {
+	if e := x.Explain("build", false); !e.Dir || !e.Exists || e.Opener.Line != 1 {
 		t.Errorf("build: %+v", e)
 	}
-	if e := x.Explain("build/out", false); e.Searched {
+	if e := x.Explain("build/out", false); e.Opener.File != "" {
 		t.Errorf("build/out: %+v", e)
 	}
 }

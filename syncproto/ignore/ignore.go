@@ -97,14 +97,7 @@ func (m *Matcher) Match(path string, dir bool) Result {
 		}
 		return Result{Ignored: !r.negated, Line: r.line, File: r.file, Pattern: r.raw}
 	}
-	r := &m.rules[i]
-	return Result{
-		Ignored:   !r.include,
-		Deletable: !r.include && r.deletable,
-		Line:      r.line,
-		File:      r.file,
-		Pattern:   r.raw,
-	}
+	return m.rules[i].result()
 }
 
 // decide returns the index of the first rule that matches, or -1.
@@ -129,8 +122,23 @@ func (m *Matcher) decide(path string) int {
 // as a place for that path. A folder can also be skipped without being ignored
 // itself, by a pattern such as foo/, which means its contents only.
 func (m *Matcher) CanSkipDir(path string) bool {
+	skip, _ := m.skipDir(path)
+	return skip
+}
+
+// Opener returns the pattern with ! for which an ignored folder cannot be
+// skipped. It is zero for one that can, and for one that is not ignored.
+func (m *Matcher) Opener(path string) Result {
+	if _, r := m.skipDir(path); r != nil && m.Match(path, true).Ignored {
+		return r.result()
+	}
+	return Result{}
+}
+
+// skipDir implements CanSkipDir, and returns the pattern that forbids it.
+func (m *Matcher) skipDir(path string) (bool, *rule) {
 	if m == nil || isRoot(path) {
-		return false
+		return false, nil
 	}
 	p := subject{path: normal(path)}
 	for i := range m.rules {
@@ -138,13 +146,13 @@ func (m *Matcher) CanSkipDir(path string) bool {
 		text := p.text(r.fold)
 		switch {
 		case r.include && r.mayMatchBelow(text):
-			return false
+			return false, r
 		case !r.include && r.coversBelow(text):
-			return true
+			return true, nil
 		}
 	}
 	r := m.git.decide(path, true)
-	return r != nil && !r.negated
+	return r != nil && !r.negated, nil
 }
 
 // Lines returns the patterns in a canonical form: includes resolved, comments

@@ -229,6 +229,22 @@ func TestCanSkipDir(t *testing.T) {
 	}
 }
 
+func TestOpener(t *testing.T) {
+	m := parse(t, "!/build/keep", "build", "!*.go", "node_modules", "tmp/")
+	for folder, want := range map[string]Result{
+		"build":        {Line: 1, File: FileName, Pattern: "!/build/keep"},
+		"x/build":      {},
+		"node_modules": {Line: 3, File: FileName, Pattern: "!*.go"},
+		"src":          {}, // not ignored
+		"tmp":          {},
+		"":             {},
+	} {
+		if diff := cmp.Diff(want, m.Opener(folder)); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", folder, diff)
+		}
+	}
+}
+
 func TestLines(t *testing.T) {
 	fsys := fstest.MapFS{
 		FileName: {Data: []byte("#escape=|\n// comment\n(?d)!(?i)Foo\n|*x\n\n#include more\na\\b")},
@@ -271,7 +287,7 @@ func TestParseErrors(t *testing.T) {
 		{"#include", nil, "needs a space"},
 		{"#includefoo", nil, "needs a space"},
 		{"\n#include missing", nil, `.stignore:2: including "missing": open missing: file does not exist`},
-		{"#include ../outside", nil, `including "../outside"`},
+		{"#include ../outside", nil, `including "../outside": it lies outside of the synced folder`},
 		{"#include .stignore", nil, "includes itself (.stignore → .stignore)"},
 		{
 			"#include d/a", fstest.MapFS{"d/a": {Data: []byte("\n#include ../d/b")}, "d/b": {Data: []byte("x\ny\n#include ./a")}},

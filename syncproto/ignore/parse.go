@@ -49,7 +49,12 @@ func Load(fsys fs.FS) (*Matcher, error) {
 		return nil, fmt.Errorf("reading the ignore file: %w", err)
 	}
 	defer f.Close()
-	return Parse(f, func(name string) (io.ReadCloser, error) { return fsys.Open(name) })
+	return Parse(f, func(name string) (io.ReadCloser, error) {
+		if !fs.ValidPath(name) {
+			return nil, errors.New("it lies outside of the synced folder")
+		}
+		return fsys.Open(name)
+	})
 }
 
 // Parse reads an ignore file. Its includes are opened through open by their

@@ -48,6 +48,17 @@ func (r *rule) String() string {
 	return b.String()
 }
 
+// result is what becomes of a path for which the rule decides.
+func (r *rule) result() Result {
+	return Result{
+		Ignored:   !r.include,
+		Deletable: !r.include && r.deletable,
+		Line:      r.line,
+		File:      r.file,
+		Pattern:   r.raw,
+	}
+}
+
 // compile turns the rule's text into the matcher. A trailing slash means the
 // contents of the folder.
 func (r *rule) compile() error {
