@@ -4,7 +4,6 @@ import (
 	"context"
 	"runtime"
 	"sync"
-	"time"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/merge"
@@ -106,7 +105,7 @@ func (l *Leader) firstPlan() []merge.Change {
 	})
 	nothing := func(string) tree.Entry { return tree.Entry{} }
 	plan := merge.Reconcile(merge.Input{
-		Base: nothing, Laptop: l.r.entry, Pod: nothing, Paths: paths, First: true, Now: time.Now(),
+		Base: nothing, Laptop: l.r.entry, Pod: nothing, Paths: paths, First: true, Now: l.r.cfg.now(),
 		NoLaptopModes: !tree.TracksModes, Mode: l.r.cfg.Mode,
 	})
 	fetchedLast(plan.Pod)

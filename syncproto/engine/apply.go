@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"time"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/stage"
@@ -16,7 +15,7 @@ import (
 func (r *replica) apply(ctx context.Context, changes []syncproto.Change, source func(*syncproto.Change) stage.Source) []syncproto.Result {
 	r.applying.Lock()
 	defer r.applying.Unlock()
-	name := r.trash.Begin(time.Now())
+	name := r.trash.Begin()
 	defer r.trash.End(name)
 	return r.applyIn(ctx, name, changes, source)
 }

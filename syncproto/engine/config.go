@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/ignore"
@@ -66,6 +67,17 @@ type Config struct {
 	// OnEvent hears of what a user may want to know; nil for nobody. It must
 	// not block and may be called by several goroutines at once.
 	OnEvent func(Event)
+	// Now is the clock after which conflict copies and batches of the trash are
+	// called, and by which the trash forgets; nil is time.Now.
+	Now func() time.Time
+}
+
+// now returns the time by Now.
+func (c Config) now() time.Time {
+	if c.Now != nil {
+		return c.Now()
+	}
+	return time.Now()
 }
 
 // Verify reports what is wrong with the configuration.

@@ -88,7 +88,7 @@ func (o *observer) run(ctx context.Context) error {
 		case <-rest:
 			rest, err = nil, o.rest()
 		case <-expire.C:
-			o.r.trash.Expire(time.Now())
+			o.r.trash.Expire()
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

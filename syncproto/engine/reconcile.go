@@ -202,15 +202,14 @@ func (rc *reconciler) merge() error {
 	}
 	base := rc.s.leader.base
 	if len(paths) > 0 {
-		now := time.Now()
 		plan := merge.Reconcile(merge.Input{
 			Base: rc.s.base, Laptop: rc.s.r.entry, Pod: rc.remote.Get,
-			Paths: paths, First: !base.Met(), Now: now,
+			Paths: paths, First: !base.Met(), Now: rc.s.r.cfg.now(),
 			NoLaptopModes: !tree.TracksModes, NoPodModes: rc.noModes,
 			Mode: rc.s.r.cfg.Mode, Own: base.Own(), Left: rc.left,
 		})
 		rc.keepNames(&plan, paths)
-		if !rc.admit(&plan, now) {
+		if !rc.admit(&plan, time.Now()) {
 			return nil
 		}
 		for _, p := range paths {

@@ -70,7 +70,7 @@ func newReplica(cfg Config, probe bool) (*replica, error) {
 	if err := cfg.prepare(); err != nil {
 		return nil, err
 	}
-	trash, err := stage.OpenTrash(filepath.Join(cfg.StateDir, "trash"), stage.DefaultTrashAge, stage.DefaultTrashBytes)
+	trash, err := stage.OpenTrash(filepath.Join(cfg.StateDir, "trash"), stage.DefaultTrashAge, stage.DefaultTrashBytes, cfg.now)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package engine
 import (
 	"runtime/debug"
 	"runtime/metrics"
-	"time"
 )
 
 // stir says that something happens: a rest is due after a while. It may be
@@ -18,7 +17,7 @@ func (o *observer) stir() {
 // rest does what is left to do after something happened. While nothing does, no
 // clock ticks.
 func (o *observer) rest() error {
-	o.r.trash.Expire(time.Now())
+	o.r.trash.Expire()
 	var err error
 	if o.r.index.Unsaved() {
 		err = o.r.save()

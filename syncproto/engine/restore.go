@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/merge"
@@ -44,7 +43,7 @@ func (r *replica) restore(ctx context.Context, batch string, absent bool) (*rest
 	r.sift(want, absent, out)
 
 	changes := merge.Restore(want, r.entry, r.index.Below)
-	undo := r.trash.BeginUndo(time.Now())
+	undo := r.trash.BeginUndo()
 	defer r.trash.End(undo)
 	results := r.applyIn(ctx, undo, changes, func(c *syncproto.Change) stage.Source { return content(c.Path) })
 	if ctx.Err() != nil {

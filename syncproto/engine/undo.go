@@ -110,7 +110,7 @@ func (s *leading) podTrash(ctx context.Context) ([]TrashBatch, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: not the answer to the question", ErrProtocol)
 	}
-	skew := time.Until(time.Unix(0, answer.Now)).Round(time.Second)
+	skew := time.Unix(0, answer.Now).Sub(s.r.cfg.now()).Round(time.Second)
 	var list []TrashBatch
 	for _, b := range answer.Batches {
 		list = append(list, describe(merge.Pod, stage.Removed{
@@ -280,7 +280,7 @@ func (s *following) trash(m *syncproto.Trash) error {
 	if err != nil {
 		s.r.cfg.emit(Event{Kind: Warning, Detail: err.Error()})
 	}
-	answer := &syncproto.TrashList{ID: m.ID, Now: time.Now().UnixNano()}
+	answer := &syncproto.TrashList{ID: m.ID, Now: s.r.cfg.now().UnixNano()}
 	room := syncproto.MaxPayload / 2 // for paths
 	for _, b := range batches {
 		t := syncproto.TrashBatch{

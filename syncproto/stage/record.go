@@ -109,7 +109,7 @@ func (t *Trash) note(batch string, r record) error {
 		return err
 	}
 	t.measure()
-	b.last, b.fresh = time.Now(), false
+	b.last, b.fresh = t.now(), false
 	b.bytes += r.size()
 	t.used += r.size()
 	t.prune()
@@ -120,7 +120,7 @@ func (t *Trash) note(batch string, r record) error {
 func (t *Trash) openList(name string) (*batch, error) {
 	b := t.find(name)
 	if b == nil {
-		b = t.add(&batch{name: name, began: time.Now(), fresh: true})
+		b = t.add(&batch{name: name, began: t.now(), since: t.now(), fresh: true})
 	}
 	if b.list != nil {
 		return b, nil

@@ -36,7 +36,7 @@ func newBenchWithTrash(t *testing.T, trashBytes int64) *bench {
 	var err error
 	b.root, err = tree.OpenRoot(b.dir)
 	b.check(err)
-	trash, err := OpenTrash(b.trash, time.Hour, trashBytes)
+	trash, err := OpenTrash(b.trash, time.Hour, trashBytes, time.Now)
 	b.check(err)
 	t.Cleanup(func() {
 		_ = b.root.Close()

@@ -46,6 +46,7 @@ type Trash struct {
 	root     *tree.Root
 	maxBytes int64
 	maxAge   time.Duration
+	now      func() time.Time
 	// state
 	mu       sync.Mutex
 	batches  []*batch // oldest first
@@ -59,7 +60,8 @@ type Trash struct {
 // batch is what was removed together.
 type batch struct {
 	name  string
-	began time.Time
+	began time.Time // as its name says
+	since time.Time // when it began, zero if that was in another process
 	last  time.Time // when it got its last entry
 	bytes int64
 	undo  bool     // an undo removes it
@@ -70,9 +72,9 @@ type batch struct {
 }
 
 // OpenTrash opens the trash in dir, making it if need be, and drops what is
-// older than maxAge. What is beyond maxBytes goes with the next removal, or
-// with Expire.
-func OpenTrash(dir string, maxAge time.Duration, maxBytes int64) (*Trash, error) {
+// older than maxAge by the clock now. What is beyond maxBytes goes with the next
+// removal, or with Expire.
+func OpenTrash(dir string, maxAge time.Duration, maxBytes int64, now func() time.Time) (*Trash, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("opening trash: %w", err)
 	}
@@ -80,14 +82,14 @@ func OpenTrash(dir string, maxAge time.Duration, maxBytes int64) (*Trash, error)
 	if err != nil {
 		return nil, fmt.Errorf("opening trash: %w", err)
 	}
-	t := &Trash{root: root, maxBytes: maxBytes, maxAge: maxAge, links: true, dropped: func(string) {}}
+	t := &Trash{root: root, maxBytes: maxBytes, maxAge: maxAge, now: now, links: true, dropped: func(string) {}}
 	if err := t.load(); err != nil {
 		_ = root.Close()
 		return nil, fmt.Errorf("opening trash: %w", err)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.expire(time.Now())
+	t.expire()
 	return t, nil
 }
 
@@ -147,34 +149,41 @@ func batchTime(name string) time.Time {
 
 // Begin returns the name of the batch to which removals from now on belong,
 // until End is called with it: the one before while that is recent.
-func (t *Trash) Begin(now time.Time) string {
+func (t *Trash) Begin() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if n := len(t.batches); n > 0 {
-		b := t.batches[n-1]
-		if age := now.Sub(b.began); !b.ended && age >= 0 && age < gatherMost && now.Sub(b.last) < gatherGap {
+		b, now := t.batches[n-1], t.now()
+		if age := now.Sub(b.since); !b.ended && age >= 0 && age < gatherMost && now.Sub(b.last) < gatherGap {
 			b.users++
 			return b.name
 		}
 	}
-	return t.begin(now).name
+	return t.begin().name
 }
 
 // BeginUndo returns the name of a batch of its own for what an undo removes,
 // until End is called with it.
-func (t *Trash) BeginUndo(now time.Time) string {
+func (t *Trash) BeginUndo() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	b := t.begin(now)
+	b := t.begin()
 	b.undo, b.ended = true, true
 	return b.name
 }
 
-func (t *Trash) begin(now time.Time) *batch {
-	for at := now.UTC(); ; at = at.Add(time.Millisecond) {
+// begin begins a batch. Names tell the order of batches, so that it is called
+// later than the one before even if the clock was set back meanwhile.
+func (t *Trash) begin() *batch {
+	now := t.now()
+	at := now.UTC()
+	if n := len(t.batches); n > 0 && at.Before(t.batches[n-1].began) {
+		at = t.batches[n-1].began
+	}
+	for ; ; at = at.Add(time.Millisecond) {
 		name := strings.Replace(at.Format(batchLayout+".000"), ".", "-", 1)
 		if t.find(name) == nil {
-			return t.add(&batch{name: name, began: at, last: now, fresh: true, users: 1})
+			return t.add(&batch{name: name, began: at, since: now, last: now, fresh: true, users: 1})
 		}
 	}
 }
@@ -217,15 +226,16 @@ func (b *batch) close() {
 }
 
 // Expire drops what is too old and, oldest first, what is too much.
-func (t *Trash) Expire(now time.Time) {
+func (t *Trash) Expire() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.expire(now)
+	t.expire()
 	t.measure()
 	t.prune()
 }
 
-func (t *Trash) expire(now time.Time) {
+func (t *Trash) expire() {
+	now := t.now()
 	t.batches = slices.DeleteFunc(t.batches, func(b *batch) bool {
 		if b.users > 0 || now.Sub(b.began) <= t.maxAge {
 			return false

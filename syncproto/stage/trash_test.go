@@ -20,11 +20,12 @@ type can struct {
 	*bench
 	at    string
 	trash *Trash
+	now   time.Time // by the trash's clock
 }
 
 func newCan(t *testing.T, maxBytes int64) *can {
 	t.Helper()
-	c := &can{bench: newBench(t), at: t.TempDir()}
+	c := &can{bench: newBench(t), at: t.TempDir(), now: time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC)}
 	c.reopen(maxBytes)
 	t.Cleanup(func() { _ = c.trash.Close() })
 	return c
@@ -36,7 +37,7 @@ func (c *can) reopen(maxBytes int64) {
 		c.check(c.trash.Close())
 	}
 	var err error
-	c.trash, err = OpenTrash(c.at, time.Hour, maxBytes)
+	c.trash, err = OpenTrash(c.at, time.Hour, maxBytes, func() time.Time { return c.now })
 	c.check(err)
 }
 
@@ -87,32 +88,36 @@ func TestTrashSize(t *testing.T) {
 	c.keep("f", big, "5")
 	c.holds("4", "4.list", "5", "5.list")
 	c.reopen(700)
-	c.trash.Expire(time.Now())
+	c.trash.Expire()
 	c.holds("5", "5.list")
 }
 
 func TestTrashAge(t *testing.T) {
 	c := newCan(t, 1000)
-	start := time.Now()
-	batch := c.trash.Begin(start)
+	batch := c.trash.Begin()
 	c.keep("f", "one", batch)
-	c.trash.Expire(start.Add(2 * time.Hour))
+	c.now = c.now.Add(2 * time.Hour)
+	c.trash.Expire()
 	c.holds(batch, batch+".list") // it is in progress
 	c.trash.End(batch)
-	c.trash.Expire(start.Add(30 * time.Minute))
-	c.holds(batch, batch+".list")
-	c.trash.Expire(start.Add(2 * time.Hour))
+	c.trash.Expire()
 	c.holds()
 
-	old := c.trash.Begin(start.Add(-2 * time.Hour))
-	c.keep("f", "one", old)
+	batch = c.trash.Begin()
+	c.keep("f", "one", batch)
+	c.trash.End(batch)
+	c.now = c.now.Add(30 * time.Minute)
+	c.trash.Expire()
+	c.reopen(1000)
+	c.holds(batch, batch+".list")
+	c.now = c.now.Add(2 * time.Hour)
 	c.reopen(1000)
 	c.holds()
 }
 
 func TestTrashInUse(t *testing.T) {
 	c := newCan(t, 1000)
-	first := c.trash.BeginUndo(time.Now())
+	first := c.trash.BeginUndo()
 	c.keep("a", strings.Repeat("a", 400), first)
 	c.keep("b", strings.Repeat("b", 400), "z1")
 	c.keep("c", strings.Repeat("c", 400), "z2")
@@ -124,12 +129,12 @@ func TestTrashInUse(t *testing.T) {
 
 func TestGather(t *testing.T) {
 	c := newCan(t, 1000)
-	now := time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC)
-	first := c.trash.Begin(now)
+	first := c.trash.Begin()
 	if first != "20260102-030405-678" {
 		t.Errorf("a batch is called %q", first)
 	}
-	if got := c.trash.Begin(now.Add(gatherGap / 2)); got != first {
+	c.now = c.now.Add(gatherGap / 2)
+	if got := c.trash.Begin(); got != first {
 		t.Errorf("soon after %s comes %s", first, got)
 	}
 	c.trash.End(first)
@@ -137,23 +142,47 @@ func TestGather(t *testing.T) {
 	if n := len(c.trash.batches); n != 0 {
 		t.Errorf("%d batches that nothing is in", n)
 	}
-	now = time.Now()
-	first = c.trash.Begin(now)
+	first = c.trash.Begin()
 	c.keep("f", "x", first)
 	c.trash.End(first)
-	if got := c.trash.Begin(now.Add(gatherGap * 2)); got == first {
+	c.now = c.now.Add(gatherGap * 2)
+	if got := c.trash.Begin(); got == first {
 		t.Error("a batch never ends")
 	}
-	second := c.trash.Begin(now.Add(gatherGap * 2))
+	second := c.trash.Begin()
 	for range 3 {
 		c.trash.End(second)
 	}
-	undo := c.trash.BeginUndo(now)
+	undo := c.trash.BeginUndo()
 	if undo == first {
 		t.Error("two batches have one name")
 	}
-	if got := c.trash.Begin(now); got == undo {
+	if got := c.trash.Begin(); got == undo {
 		t.Error("something joins the batch of an undo")
+	}
+}
+
+// The order of batches is that in which they were made, whatever the clock says
+// and in another process too; what belongs together is one batch nevertheless.
+func TestTrashWhenTheClockIsSetBack(t *testing.T) {
+	c := newCan(t, 1000)
+	first := c.trash.Begin()
+	c.keep("f", "1", first)
+	c.trash.End(first)
+	c.now = c.now.Add(-time.Hour)
+	second := c.trash.Begin()
+	c.keep("f", "2", second)
+	c.trash.End(second)
+	c.now = c.now.Add(time.Second)
+	if got := c.trash.Begin(); got != second {
+		t.Errorf("what follows after a second is not in %s, but in %s", second, got)
+	}
+	c.trash.End(second)
+	c.reopen(1000)
+	list, err := c.trash.Batches(10)
+	c.check(err)
+	if len(list) != 2 || list[0].Name != second || list[1].Name != first {
+		t.Errorf("after %s and %s the trash lists %+v", first, second, list)
 	}
 }
 
