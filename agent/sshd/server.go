@@ -30,8 +30,6 @@ import (
 const (
 	// loginGrace is how long a client has to authenticate.
 	loginGrace = 30 * time.Second
-	// keepaliveMisses is how many keepalives a client may leave unanswered.
-	keepaliveMisses = 3
 	// runnerGrace is how long a session waits for a dev container that is
 	// being started.
 	runnerGrace = 10 * time.Second
@@ -112,8 +110,8 @@ type Config struct {
 	// OnChange is told the number of connections and of sessions that run a
 	// command; nil means nobody is. It must not block.
 	OnChange func(clients, sessions int)
-	// Keepalive is the time between two questions whether the client is still
-	// there; 0 means 15 s.
+	// Keepalive is after how much silence the client is asked whether it is
+	// still there; 0 means 15 s.
 	Keepalive time.Duration
 	// Log gets few lines.
 	Log *slog.Logger
@@ -163,7 +161,7 @@ func answer(ssh.Context, *ssh.Server, *gossh.Request) (bool, []byte) { return tr
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	s.ssh.ConnCallback = func(conn ssh.Context, c net.Conn) net.Conn {
 		s.accept(ctx, conn, c)
-		return c
+		return listenTo(conn, c)
 	}
 	stop := context.AfterFunc(ctx, func() {
 		l.Close()
@@ -219,47 +217,6 @@ func (s *Server) connected(ctx ssh.Context) {
 		defer s.count(-1, 0)
 		s.keepAlive(ctx)
 	}()
-}
-
-// keepAlive asks the client whether it is still there and closes the
-// connection when it does not answer: a laptop that sleeps says no goodbye.
-func (s *Server) keepAlive(ctx ssh.Context) {
-	ticker := time.NewTicker(s.config.Keepalive)
-	defer ticker.Stop()
-	answers := make(chan struct{}, 1)
-	for missing := 0; ; missing++ {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		select {
-		case <-answers:
-			missing = 0
-		default:
-		}
-		conn, ok := ctx.Value(ssh.ContextKeyConn).(*gossh.ServerConn)
-		if !ok {
-			// The key was accepted a moment ago. If the login fails after
-			// all, the context ends.
-			missing = -1
-			continue
-		}
-		switch {
-		case missing == 0:
-			go func() {
-				// A refusal is an answer too. After an error the connection
-				// has ended, and the context with it.
-				if _, _, err := conn.SendRequest("keepalive@openssh.com", true, nil); err == nil {
-					answers <- struct{}{}
-				}
-			}()
-		case missing > keepaliveMisses:
-			s.config.Log.Info("client does not answer, closing its connection", "client", conn.RemoteAddr())
-			conn.Close()
-			return
-		}
-	}
 }
 
 // count keeps the numbers that the status shows.

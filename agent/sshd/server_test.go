@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -381,82 +380,6 @@ func TestForwardDelivers(t *testing.T) {
 			t.Errorf("half-closed %v: %d bytes of %d arrived", half, got, size)
 		}
 	}
-}
-
-// deaf is a connection that delivers nothing from the client any more, as
-// when a laptop sleeps.
-type deaf struct {
-	net.Conn
-	mu    sync.Mutex
-	stuck chan struct{}
-}
-
-func (d *deaf) Read(p []byte) (int, error) {
-	n, err := d.Conn.Read(p)
-	d.mu.Lock()
-	stuck := d.stuck
-	d.mu.Unlock()
-	if stuck != nil {
-		<-stuck
-		return 0, io.EOF
-	}
-	return n, err
-}
-
-func TestKeepaliveNoticesDeadClients(t *testing.T) {
-	counts := make(chan int, 100)
-	hostKeyOf := make(chan gossh.PublicKey, 1)
-	client, line := newKey(t)
-	keys, err := NewAuthorizedKeys([]string{line}, t.TempDir(), quiet())
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, address := serve(t, func(c *Config) {
-		c.Keepalive = 5 * time.Millisecond
-		c.OnChange = func(clients, _ int) { counts <- clients }
-		c.Authorized = keys.Contains
-		hostKeyOf <- c.HostKey.PublicKey()
-	})
-	raw, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn := &deaf{Conn: raw}
-	c, chans, reqs, err := gossh.NewClientConn(conn, "", &gossh.ClientConfig{
-		Auth: []gossh.AuthMethod{gossh.PublicKeys(client)}, HostKeyCallback: gossh.FixedHostKey(<-hostKeyOf),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		for ch := range chans {
-			_ = ch.Reject(gossh.Prohibited, "")
-		}
-	}()
-	// The first ones are answered, and the connection stays.
-	for range 5 {
-		req := next(t, reqs)
-		if req == nil || req.Type != "keepalive@openssh.com" {
-			t.Fatalf("got %v, want a keepalive", req)
-		}
-		if err := req.Reply(false, nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := next(t, counts); got != 1 {
-		t.Fatalf("%d clients", got)
-	}
-	go gossh.DiscardRequests(reqs)
-	stuck := make(chan struct{})
-	conn.mu.Lock()
-	conn.stuck = stuck
-	conn.mu.Unlock()
-	if got := next(t, counts); got != 0 {
-		t.Errorf("%d clients after the client went deaf", got)
-	}
-	close(stuck)
-	_ = c.Wait()
-	c.Close()
 }
 
 // A client whose input has ended may close the channel as soon as it sees the
