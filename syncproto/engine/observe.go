@@ -31,13 +31,13 @@ type observer struct {
 	stopped func(reason string)             // the root is gone; "" when it is back
 	awake   time.Duration                   // before a rest
 	// state
-	tasks   chan task
-	stirred chan struct{} // holds one token when a rest is due after a while
-	cycles  uint64        // of the garbage collector, at the last rest
-	busy    writers       // files to look at once more
-	found   int           // changed entries so far
-	pace    pace          // of scans that no event asks for
-	lossy   time.Time     // the next scan where events get lost; zero for none
+	tasks       chan task
+	stirred     chan struct{} // holds one token when a rest is due after a while
+	collections uint64        // of garbage, at the last rest
+	busy        writers       // files to look at once more
+	found       int           // changed entries so far
+	pace        pace          // of scans that no event asks for
+	lossy       time.Time     // the next scan where events get lost; zero for none
 }
 
 // task is something to do in the goroutine of run.
