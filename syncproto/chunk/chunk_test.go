@@ -141,6 +141,26 @@ func TestReader(t *testing.T) {
 	})
 }
 
+// TestLostEnd takes away the end of each chunk in turn, so that what was hashed
+// ahead of its turn began elsewhere than the next chunk does.
+func TestLostEnd(t *testing.T) {
+	c := NewCutter()
+	r := NewReader(c)
+	before := random(9, 6<<20)
+	old := cut(c, before)
+	end := 0
+	for i, k := range old {
+		end += int(k.Length)
+		after := bytes.Clone(before)
+		copy(after[end-window:end], random(byte(i), window))
+		want := cut(c, after)
+		_, got, err := r.Content(bytes.NewReader(after), int64(len(after)), old)
+		if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("chunk %d: got %v, %v, want %v", i, got, err, want)
+		}
+	}
+}
+
 // TestResynchronize inserts and deletes: all but a few chunks stay.
 func TestResynchronize(t *testing.T) {
 	c := NewCutter()
