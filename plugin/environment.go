@@ -90,7 +90,7 @@ func (e *environment) Wait(ctx context.Context, scheduled func(pod string), prog
 	if e.swapped, err = e.workloads.Swap(ctx, e.found, e.spec); err != nil {
 		return err
 	}
-	e.swapped.Target.Again = true
+	e.swapped.Again = true
 	return e.await(ctx, scheduled, progress)
 }
 
