@@ -146,6 +146,14 @@ func (b *outbox) cut() (*parcel, bool) {
 	return p, true
 }
 
+// met drops what was packed for a pod that has nothing: the first meeting is
+// over, and took it or did not.
+func (b *outbox) met() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ahead = nil
+}
+
 // fetchedLast moves the contents that the follower fetches piece by piece behind
 // those that travel with their batch: a batch waits for its slowest change, and
 // the others would wait behind it.

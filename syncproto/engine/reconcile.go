@@ -230,6 +230,7 @@ func (rc *reconciler) merge() error {
 		}
 	}
 	if !base.Met() && len(rc.dirty) == 0 && rc.flight.size() == 0 {
+		rc.s.out.met()
 		return base.SetMet()
 	}
 	return nil
