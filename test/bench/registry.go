@@ -64,6 +64,10 @@ func ours() []key {
 		{name: "up_ready_max_s", unit: "s"},
 		{name: "pod_restart_s", unit: "s"},
 		{name: "up_ratio", target: 2.5},
+		{name: "swap_s", unit: "s"},
+		{name: "pod_start_s", unit: "s"},
+		{name: "swap_ratio", target: 1.5},
+		{name: "restore_s", unit: "s"},
 		{name: "agent_bytes", unit: "B", target: 12 << 20},
 	}
 }
@@ -114,6 +118,7 @@ func measurements() []measurement {
 	return []measurement{
 		{`agent_bytes`, (*bench).agentSize},
 		{`up_.*|pod_restart_s`, (*bench).starting},
+		{`swap_.*|pod_start_s|restore_s`, (*bench).swapping},
 		{`seeded_t1_bytes`, (*bench).seeded},
 		{`(initial|resume|tar|kubectl_cp|rsync|rsync_resume)_t1_.*|initial_(files|s|ratio)|tar_exec_s`, func(b *bench, ctx context.Context) error { return b.starts(ctx, t1) }},
 		{`(initial|resume|tar|kubectl_cp|rsync|rsync_resume)_t2_.*`, func(b *bench, ctx context.Context) error { return b.starts(ctx, t2) }},
