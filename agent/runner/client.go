@@ -17,8 +17,9 @@ import (
 	"time"
 )
 
-// ErrGone means that the runner ended while a session was running: the dev
-// container crashed, was killed for its memory, or is being restarted.
+// ErrGone means that the runner ended while a session was running or about to
+// start: the dev container crashed, was killed for its memory, or is being
+// restarted.
 var ErrGone = errors.New("the dev container stopped")
 
 // Client reaches the runner of the dev container.
@@ -56,9 +57,18 @@ func (c *Client) dial(ctx context.Context) (*net.UnixConn, Hello, error) {
 	}
 	if err != nil {
 		conn.Close()
-		return nil, Hello{}, fmt.Errorf("reading the runner's hello: %w", err)
+		return nil, Hello{}, fmt.Errorf("reading the runner's hello: %w", asGone(err))
 	}
 	return conn, hello, nil
+}
+
+// asGone returns ErrGone for what the end of the runner does to a connection,
+// whenever it comes.
+func asGone(err error) error {
+	if ignoreClosed(err) == nil || errors.Is(err, io.ErrUnexpectedEOF) {
+		return ErrGone
+	}
+	return err
 }
 
 // connect waits for the socket. It looks for it instead of watching the
@@ -206,7 +216,7 @@ func (c *Client) Run(ctx context.Context, start Start, streams Streams) (Exit, e
 		return Exit{}, err
 	}
 	if _, err := conn.Write(b); err != nil {
-		return Exit{}, fmt.Errorf("starting a process: %w", err)
+		return Exit{}, fmt.Errorf("starting a process: %w", asGone(err))
 	}
 	s := &clientSession{conn: conn, credit: make(chan int, 1), done: make(chan struct{})}
 	go s.sendStdin(streams.Stdin)
@@ -234,10 +244,7 @@ func (s *clientSession) receive(streams Streams) (Exit, error) {
 	for {
 		t, payload, err := readFrame(in)
 		if err != nil {
-			if ignoreClosed(err) == nil || errors.Is(err, io.ErrUnexpectedEOF) {
-				err = ErrGone
-			}
-			return Exit{}, err
+			return Exit{}, asGone(err)
 		}
 		switch t {
 		case FrameStdout:

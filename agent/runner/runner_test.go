@@ -336,6 +336,44 @@ func TestNoRunner(t *testing.T) {
 }
 
 // Whoever breaks the protocol loses the connection, and nobody else does.
+// TestRunnerGoneAtAnyMoment has a runner end before its hello, before it has
+// read what to start, and while that runs.
+func TestRunnerGoneAtAnyMoment(t *testing.T) {
+	hello, err := message(FrameHello, Hello{Protocol: ProtocolVersion})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, serve := range map[string]func(net.Conn){
+		"before the hello": func(net.Conn) {},
+		"in the hello":     func(c net.Conn) { c.Write(hello[:7]) },
+		"before the start": func(c net.Conn) {
+			c.Write(hello)
+			c.Read(make([]byte, 1)) // the client is writing more than a socket holds
+		},
+		"after the start": func(c net.Conn) { c.Write(hello); readFrame(c) },
+		"in the output":   func(c net.Conn) { c.Write(hello); readFrame(c); c.Write(frame(FrameStdout, []byte("output"))[:7]) },
+	} {
+		c := &Client{Dir: shortDir(t)}
+		l, err := net.Listen("unix", filepath.Join(c.Dir, SocketName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			serve(conn)
+			conn.Close()
+		}()
+		start := Start{Line: "true", Env: []string{"LONG=" + strings.Repeat("x", MaxPayload-1000)}}
+		if _, err := c.Run(t.Context(), start, Streams{Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard}); !errors.Is(err, ErrGone) {
+			t.Errorf("%s: %v", name, err)
+		}
+		l.Close()
+	}
+}
+
 func TestBadClients(t *testing.T) {
 	c, dir := start(t)
 	for name, stream := range map[string][]byte{
