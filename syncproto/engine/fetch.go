@@ -27,7 +27,7 @@ func (r *remote) Chunks(ctx context.Context, offset int64) ([]syncproto.Chunk, e
 		return &syncproto.Chunks{ID: id, Path: r.change.Path, Digest: r.change.Entry.Digest, Offset: uint64(offset)}
 	})
 	if err != nil {
-		return nil, err
+		return nil, stage.ContentError(err)
 	}
 	select {
 	case m := <-answer:
@@ -84,7 +84,10 @@ func (r *remote) ask(ctx context.Context, offset int64, length int) (piece, erro
 			ID: id, Path: r.change.Path, Digest: r.change.Entry.Digest, Offset: uint64(offset), Length: uint32(length),
 		}
 	})
-	return piece{answer: answer, length: length}, err
+	if err != nil {
+		return piece{}, stage.ContentError(err)
+	}
+	return piece{answer: answer, length: length}, nil
 }
 
 // take waits for a piece and passes it on.

@@ -199,8 +199,13 @@ func (s *leading) applySome(ctx context.Context, changes []merge.Change) error {
 		bare[i] = changes[i].Change
 	}
 	results := s.r.apply(ctx, bare, func(c *syncproto.Change) stage.Source { return s.l.fetch(c) })
+	// What fails when the session has ended does so for its end.
+	ended := ctx.Err() != nil
 	finish := func(rc *reconciler) error {
 		for i := range results {
+			if ended && results[i].Code != syncproto.CodeOK {
+				continue
+			}
 			if err := rc.finish(merge.Laptop, changes[i], results[i]); err != nil {
 				return err
 			}
