@@ -8,8 +8,8 @@ import (
 
 // The pauses between attempts to reconnect: doubled from the first to the
 // longest, each shortened by up to half at random, so that many laptops do not
-// come back in the same instant. A connection that lived for backoffReset
-// starts over.
+// come back in the same instant. A connection that lived for backoffReset, or
+// over which something was synced, starts over.
 const (
 	backoffFirst   = 50 * time.Millisecond
 	backoffLongest = 5 * time.Second
@@ -34,4 +34,31 @@ func (b *backoff) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// trying decides about attempts to connect. It knows no clock.
+type trying struct {
+	backoff
+	limit time.Duration
+	// since is when the first of the attempts began that came to nothing,
+	// started when the last one did.
+	since, started time.Time
+}
+
+func newTrying(now time.Time, limit time.Duration) *trying {
+	return &trying{limit: limit, since: now, started: now}
+}
+
+// again reports whether to go on after an attempt that ended with a lost
+// connection. worked tells whether one got as far as the command, moved whether
+// this one synced something. A first sync that is interrupted again and again
+// is slow, not in vain.
+func (t *trying) again(now time.Time, worked, moved bool) bool {
+	if moved {
+		t.since = now
+	}
+	if moved || now.Sub(t.started) > backoffReset {
+		t.backoff = backoff{}
+	}
+	return worked || now.Sub(t.since) <= t.limit
 }

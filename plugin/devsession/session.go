@@ -119,28 +119,33 @@ func (s *Session) Run(ctx context.Context) error {
 }
 
 // runUntilDone attempts until something other than a lost connection ends it.
-// A session that never got as far as its command gives up after the timeout:
-// what does not work at all will not mend itself.
+// A session that never got as far as its command, and brings nothing more over,
+// gives up after the timeout: what does not work at all will not mend itself.
 func (s *Session) runUntilDone(ctx context.Context) error {
-	pause := backoff{}
-	begun := time.Now()
+	trying := newTrying(time.Now(), s.Timeout)
 	for {
-		started := time.Now()
+		synced := s.synced()
 		err := s.attempt(ctx)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if !errors.Is(err, errLost) || !s.worked && time.Since(begun) > s.Timeout {
+		if !errors.Is(err, errLost) || !trying.again(time.Now(), s.worked, s.synced() > synced) {
 			return err
-		}
-		if time.Since(started) > backoffReset {
-			pause = backoff{}
 		}
 		s.Console.Warn("%v; reconnecting to %s", err, s.Name)
-		if err := pause.wait(ctx); err != nil {
+		if err := trying.wait(ctx); err != nil {
 			return err
 		}
+		trying.started = time.Now()
 	}
+}
+
+// synced returns how many changes were brought over since the session began.
+func (s *Session) synced() (n int) {
+	for _, f := range s.Folders {
+		n += f.Leader.Status().DoneFiles
+	}
+	return n
 }
 
 // attempt connects, syncs, forwards and runs the command once.

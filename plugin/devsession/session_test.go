@@ -359,6 +359,36 @@ func TestBackoffGrowsToItsBound(t *testing.T) {
 	}
 }
 
+func TestTryingGoesOnWhileSomethingMoves(t *testing.T) {
+	const limit, length = time.Minute, 7 * time.Second
+	now := time.Now()
+	tr := newTrying(now, limit)
+	attempt := func(worked, moved bool) bool {
+		tr.started = now
+		now = now.Add(length)
+		return tr.again(now, worked, moved)
+	}
+	for range 20 {
+		if !attempt(false, true) {
+			t.Fatal("it gave up although something was synced each time")
+		}
+		if pause := tr.next(); pause > backoffFirst {
+			t.Fatalf("a pause of %v although something was synced", pause)
+		}
+	}
+	for spent := length; spent <= limit; spent += length {
+		if !attempt(false, false) {
+			t.Fatalf("it gave up after %v", spent)
+		}
+	}
+	if attempt(false, false) {
+		t.Error("it goes on although nothing is synced any more")
+	}
+	if !attempt(true, false) {
+		t.Error("it gave up what had worked")
+	}
+}
+
 func TestLinkWakesAllWhoWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l link
