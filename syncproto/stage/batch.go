@@ -69,9 +69,13 @@ func (s *Stage) stillAt(dir string, open *os.Root) bool {
 
 // Apply applies c and brings the index up to date, whatever the outcome.
 // source is asked for the content of a put that is neither inline nor copied. A
-// change that finds its work done already succeeds.
+// change that finds its work done already succeeds. On a full disk the trash
+// makes room.
 func (b *Batch) Apply(ctx context.Context, c *syncproto.Change, source Source) syncproto.Result {
 	err := b.apply(ctx, c, source)
+	for isDiskFull(err) && sameDisk(b.stage.cfg.Root.Root, b.stage.cfg.Trash.root.Root) && b.stage.cfg.Trash.makeRoom() {
+		err = b.apply(ctx, c, source)
+	}
 	if errors.Is(err, context.Canceled) {
 		err = fmt.Errorf("interrupted: %w", err)
 	}

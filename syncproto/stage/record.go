@@ -105,7 +105,7 @@ func (t *Trash) note(batch string, r record) error {
 	if b.undo {
 		r.why = syncproto.WhyUndone
 	}
-	if _, err := b.list.Write(r.appendTo(nil)); err != nil {
+	if err := appendWhole(b.list, r.appendTo(nil)); err != nil {
 		return err
 	}
 	t.measure()
@@ -114,6 +114,19 @@ func (t *Trash) note(batch string, r record) error {
 	t.used += r.size()
 	t.prune()
 	return nil
+}
+
+// appendWhole appends all of a record or nothing: what comes after a part of one
+// would not be read.
+func appendWhole(f *os.File, record []byte) error {
+	end, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	if _, err = f.Write(record); err != nil {
+		_ = f.Truncate(end)
+	}
+	return err
 }
 
 // openList opens the list of a batch for writing.

@@ -155,14 +155,15 @@ func (s *Stage) same(a, b tree.Entry) bool {
 }
 
 // retire puts what t is about to remove into the trash. What nobody agreed on
-// must get there; of the rest a single huge file may be let go. The caller has
+// must get there; of the rest a single huge file may be let go, and on a full
+// disk what is deleted, since nothing else would make room. The caller has
 // checked t.
 func (s *Stage) retire(t target) error {
 	if !t.Expect.Exists() {
 		return nil
 	}
 	kept, err := s.cfg.Trash.keep(t.dir, t.name, t.batch, record{path: t.Path, entry: s.cfg.Index.Get(t.Path).Entry, why: why(t.Change)})
-	if errors.Is(err, errTooLarge) && !t.Keep {
+	if !t.Keep && (errors.Is(err, errTooLarge) || t.Op == syncproto.OpDelete && isDiskFull(err)) {
 		return nil
 	}
 	if err == nil && t.Expect.Type == syncproto.EntryFile && chunk.Large(t.Expect.Size) {

@@ -28,7 +28,11 @@ func newBench(t *testing.T) *bench { return newBenchWithTrash(t, 1<<20) }
 
 func newBenchWithTrash(t *testing.T, trashBytes int64) *bench {
 	t.Helper()
-	top := t.TempDir()
+	return newBenchIn(t, t.TempDir(), trashBytes)
+}
+
+func newBenchIn(t *testing.T, top string, trashBytes int64) *bench {
+	t.Helper()
 	b := &bench{t: t, dir: filepath.Join(top, "root"), outside: filepath.Join(top, "outside"), trash: filepath.Join(top, "trash"), index: tree.NewIndex()}
 	b.check(os.Mkdir(b.dir, 0o755))
 	b.check(os.Mkdir(b.outside, 0o755))

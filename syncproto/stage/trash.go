@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
 )
 
@@ -21,6 +22,10 @@ const (
 	DefaultTrashAge   = 7 * 24 * time.Hour
 	DefaultTrashBytes = 2 << 30
 )
+
+// diskShare is the part of its disk that a trash takes at most: what is synced
+// may have no other.
+const diskShare = 4
 
 // What is removed within gatherGap of each other is one batch to people, such
 // as all that one `git checkout` does; but a batch ends after gatherMost, so
@@ -72,8 +77,8 @@ type batch struct {
 }
 
 // OpenTrash opens the trash in dir, making it if need be, and drops what is
-// older than maxAge by the clock now. What is beyond maxBytes goes with the next
-// removal, or with Expire.
+// older than maxAge by the clock now. What is beyond maxBytes, or beyond its share
+// of the disk, goes with the next removal, or with Expire.
 func OpenTrash(dir string, maxAge time.Duration, maxBytes int64, now func() time.Time) (*Trash, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("opening trash: %w", err)
@@ -81,6 +86,9 @@ func OpenTrash(dir string, maxAge time.Duration, maxBytes int64, now func() time
 	root, err := tree.OpenRoot(dir)
 	if err != nil {
 		return nil, fmt.Errorf("opening trash: %w", err)
+	}
+	if size := diskSize(dir); size > 0 {
+		maxBytes = min(maxBytes, size/diskShare)
 	}
 	t := &Trash{root: root, maxBytes: maxBytes, maxAge: maxAge, now: now, links: true, dropped: func(string) {}}
 	if err := t.load(); err != nil {
@@ -277,6 +285,33 @@ func (t *Trash) prune() {
 	}
 }
 
+// makeRoom drops the oldest batch that is not in use, on a full disk also the
+// newest; but none with anything in it that nobody agreed to lose. It returns
+// false when there is none.
+func (t *Trash) makeRoom() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i, b := range t.batches {
+		if b.users > 0 || b.fresh || !t.agreed(b.name) {
+			continue
+		}
+		t.drop(b)
+		t.batches = slices.Delete(t.batches, i, i+1)
+		t.freeing.Wait()
+		return true
+	}
+	return false
+}
+
+// agreed reports whether all that a batch holds was deleted or replaced by
+// somebody who had it.
+func (t *Trash) agreed(batch string) bool {
+	records, err := t.records(batch)
+	return err == nil && !slices.ContainsFunc(records, func(r record) bool {
+		return r.why&^(syncproto.WhyDeleted|syncproto.WhyOverwritten) != 0
+	})
+}
+
 // drop removes what a batch holds, its list last: what is left after a crash is
 // dropped again. Nobody waits for it, since the system takes long to free large
 // files, and many.
@@ -316,13 +351,19 @@ func (t *Trash) keep(dir *os.Root, name, batch string, r record) (string, error)
 	if r.size() > t.maxBytes/2 {
 		return "", errTooLarge
 	}
-	if r.stored() {
-		var err error
-		if r.version, err = t.store(dir, name, path.Join(batch, r.path)); err != nil {
-			return "", fmt.Errorf("keeping %q in the trash: %w", r.path, err)
+	try := func() (err error) {
+		if r.stored() {
+			if r.version, err = t.store(dir, name, path.Join(batch, r.path)); err != nil {
+				return err
+			}
 		}
+		return t.note(batch, r)
 	}
-	if err := t.note(batch, r); err != nil {
+	err := try()
+	for isDiskFull(err) && t.makeRoom() {
+		err = try()
+	}
+	if err != nil {
 		return "", fmt.Errorf("keeping %q in the trash: %w", r.path, err)
 	}
 	return r.in(batch), nil
