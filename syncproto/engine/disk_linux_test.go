@@ -2,7 +2,10 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -96,4 +99,50 @@ func TestFullDisk(t *testing.T) {
 	}
 	must(t, unix.Mount("tmpfs", p.laptop, "tmpfs", unix.MS_REMOUNT, "size=64m"))
 	p.until("the end of the stop", func(st Status) bool { return st.State == Converged && p.diff() == "" })
+}
+
+// TestStateOnAFullDisk has a root and the state of its end on one disk, and
+// takes the rest of it: sync stops until there is room, and each connection
+// stays as it is.
+func TestStateOnAFullDisk(t *testing.T) {
+	eachSide(t, func(t *testing.T, p *pair, root, other, where string) {
+		top := t.TempDir()
+		if err := unix.Mount("tmpfs", top, "tmpfs", 0, "size=1m"); err != nil {
+			t.Skipf("mounting a small file system: %v", err)
+		}
+		defer func() { must(t, unix.Unmount(top, unix.MNT_DETACH)) }()
+		small := filepath.Join(top, "root")
+		must(t, os.Mkdir(small, 0o755))
+		if root == p.laptop {
+			p.laptop, p.leaderState = small, filepath.Join(top, "state")
+		} else {
+			p.pod, p.followerState = small, filepath.Join(top, "state")
+		}
+		for i := range 100 {
+			write(t, other, fmt.Sprint("before", i), "x")
+		}
+		s := p.start()
+		defer func() { s.stop() }()
+		p.settle()
+		filler := filepath.Join(top, "filler")
+		if err := os.WriteFile(filler, make([]byte, 2<<20), 0o600); !errors.Is(err, unix.ENOSPC) {
+			t.Fatal(err)
+		}
+		for i := range 100 {
+			write(t, other, fmt.Sprint("after", i), strings.Repeat("y", 1000))
+		}
+		p.stopped("the disk is full " + where)
+		// Also one that begins only now.
+		s.stop()
+		must(t, p.leader.Close())
+		s = p.start()
+		p.stopped("the disk is full " + where)
+		select {
+		case err := <-s.leads:
+			t.Fatal(err)
+		default:
+		}
+		must(t, os.Remove(filler))
+		p.until("the end of the stop", func(st Status) bool { return st.State == Converged && p.diff() == "" })
+	})
 }

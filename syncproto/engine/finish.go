@@ -41,7 +41,7 @@ func (rc *reconciler) acked(changes []merge.Change, results []syncproto.Result) 
 			return err
 		}
 	}
-	return rc.s.leader.base.Flush()
+	return rc.s.r.unlessFull(rc.s.leader.base.Flush())
 }
 
 // finish takes the fate of one change. The caller flushes the base.
@@ -80,7 +80,7 @@ func (rc *reconciler) finish(side merge.Side, c merge.Change, res syncproto.Resu
 			rc.left[c.Path] = true
 		}
 		rc.dirty[c.Path] = true
-		return rc.s.leader.base.Agree([]syncproto.Item{{Path: c.Path}})
+		return rc.s.r.unlessFull(rc.s.leader.base.Agree([]syncproto.Item{{Path: c.Path}}))
 	case syncproto.CodeChanged:
 		if side == merge.Pod && !res.Entry.Same(c.Expect) || side == merge.Laptop && !rc.s.r.entry(c.Path).Same(c.Expect) {
 			rc.dirty[c.Path] = true // we know better now

@@ -72,7 +72,7 @@ func (s *following) run(ctx context.Context, open *syncproto.Open) error {
 			return refuse(s.l, syncproto.StopRoot, err)
 		}
 	}
-	if err := tree.SavePatterns(s.r.cfg.StateDir, open.Ignore); err != nil {
+	if err := s.r.unlessFull(tree.SavePatterns(s.r.cfg.StateDir, open.Ignore)); err != nil {
 		return refuse(s.l, syncproto.StopFailed, err)
 	}
 	same := open.Base != syncproto.Digest{} && s.r.index.Digest() == open.Base
@@ -197,7 +197,7 @@ func (s *following) ignore(ctx context.Context, m *syncproto.Ignore) error {
 		if err := s.r.setRules(ctx, ru); err != nil {
 			return err
 		}
-		if err := tree.SavePatterns(s.r.cfg.StateDir, m.Lines); err != nil {
+		if err := s.r.unlessFull(tree.SavePatterns(s.r.cfg.StateDir, m.Lines)); err != nil {
 			return err
 		}
 		return s.reportAll()

@@ -134,7 +134,7 @@ func (s *leading) dropIgnored() error {
 			items = append(items, syncproto.Item{Path: p})
 		}
 	}
-	return s.leader.base.Agree(items)
+	return s.r.unlessFull(s.leader.base.Agree(items))
 }
 
 // receive takes a message from the reader.
@@ -210,7 +210,7 @@ func (s *leading) applySome(ctx context.Context, changes []merge.Change) error {
 				return err
 			}
 		}
-		return rc.s.leader.base.Flush()
+		return rc.s.r.unlessFull(rc.s.leader.base.Flush())
 	}
 	select {
 	case s.events <- finish:

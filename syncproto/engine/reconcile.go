@@ -135,7 +135,7 @@ func (rc *reconciler) opened(m *syncproto.Opened) error {
 		rc.remote.forget(maps.Clone(base.Entries())) // which has nothing that is ignored
 	}
 	if base.ID() != m.Tree {
-		if err := base.Reset(m.Tree); err != nil {
+		if err := rc.s.r.unlessFull(base.Reset(m.Tree)); err != nil {
 			return err
 		}
 	}
@@ -218,7 +218,7 @@ func (rc *reconciler) merge() error {
 		if len(rc.dirty) == 0 {
 			rc.dirty = map[string]bool{} // gives the memory of a storm back
 		}
-		if err := errors.Join(base.Keep(plan.Own), base.Agree(plan.Agreed)); err != nil {
+		if err := rc.s.r.unlessFull(errors.Join(base.Keep(plan.Own), base.Agree(plan.Agreed))); err != nil {
 			return err
 		}
 		rc.start(&plan)
@@ -231,7 +231,7 @@ func (rc *reconciler) merge() error {
 	}
 	if !base.Met() && len(rc.dirty) == 0 && rc.flight.size() == 0 {
 		rc.s.out.met()
-		return base.SetMet()
+		return rc.s.r.unlessFull(base.SetMet())
 	}
 	return nil
 }

@@ -221,9 +221,20 @@ func (r *replica) save() error {
 		return nil
 	}
 	if err := r.index.Save(r.cfg.StateDir, r.id.Identity); err != nil {
-		return err
+		return r.unlessFull(err)
 	}
 	r.id.saved = r.id.Identity
+	return nil
+}
+
+// unlessFull lets sync go on when its own state could not be saved for want of
+// room. Memory has it; what an end forgets that is killed just then costs a
+// longer start, a first meeting or a conflict copy, but nobody's work.
+func (r *replica) unlessFull(err error) error {
+	if !stage.IsDiskFull(err) {
+		return err
+	}
+	r.warn("the disk is full, and sync cannot save what it knows: if it is killed now, it may see conflicts that are none")
 	return nil
 }
 

@@ -231,7 +231,7 @@ func (l *Leader) undoAlone(ctx context.Context, name string, out *Restored) erro
 	}
 	out.take(got.count, len(got.failures), got.failures)
 	if l.mirrors(merge.Laptop) {
-		err = errors.Join(err, l.base.Keep(l.onlyHere(got.touched)))
+		err = errors.Join(err, l.r.unlessFull(l.base.Keep(l.onlyHere(got.touched))))
 	}
 	return errors.Join(err, l.r.save())
 }
@@ -255,7 +255,7 @@ func (rc *reconciler) keepRestored(side merge.Side, items []syncproto.Item) erro
 			own = append(own, it.Path)
 		}
 	}
-	return rc.s.leader.base.Keep(own)
+	return rc.s.r.unlessFull(rc.s.leader.base.Keep(own))
 }
 
 // openUnwatched is open for a moment's work.

@@ -91,7 +91,7 @@ func (s *Stage) assemble(ctx context.Context, f *os.File, t target, source Sourc
 	g.Go(func() error { defer close(a.ready); return a.fill(ctx, parts) })
 	g.Go(func() error { return a.write(ctx, f) })
 	if err := g.Wait(); err != nil {
-		if !isDiskFull(err) {
+		if !IsDiskFull(err) {
 			a.suspend(f)
 		}
 		return err

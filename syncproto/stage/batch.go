@@ -73,7 +73,7 @@ func (s *Stage) stillAt(dir string, open *os.Root) bool {
 // makes room.
 func (b *Batch) Apply(ctx context.Context, c *syncproto.Change, source Source) syncproto.Result {
 	err := b.apply(ctx, c, source)
-	for isDiskFull(err) && sameDisk(b.stage.cfg.Root.Root, b.stage.cfg.Trash.root.Root) && b.stage.cfg.Trash.makeRoom() {
+	for IsDiskFull(err) && sameDisk(b.stage.cfg.Root.Root, b.stage.cfg.Trash.root.Root) && b.stage.cfg.Trash.makeRoom() {
 		err = b.apply(ctx, c, source)
 	}
 	if errors.Is(err, context.Canceled) {

@@ -38,7 +38,7 @@ func code(err error) syncproto.Code {
 		return syncproto.CodeChanged
 	case isNotEmpty(err):
 		return syncproto.CodeNotEmpty
-	case isDiskFull(err):
+	case IsDiskFull(err):
 		return syncproto.CodeDiskFull
 	case isReadOnly(err):
 		return syncproto.CodeReadOnly

@@ -10,6 +10,7 @@ import (
 
 func isNotEmpty(err error) bool { return errors.Is(err, unix.ENOTEMPTY) }
 
-func isDiskFull(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
+// IsDiskFull reports whether err says that there is no room.
+func IsDiskFull(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 
 func isReadOnly(err error) bool { return errors.Is(err, unix.EROFS) }

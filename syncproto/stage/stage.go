@@ -163,7 +163,7 @@ func (s *Stage) retire(t target) error {
 		return nil
 	}
 	kept, err := s.cfg.Trash.keep(t.dir, t.name, t.batch, record{path: t.Path, entry: s.cfg.Index.Get(t.Path).Entry, why: why(t.Change)})
-	if !t.Keep && (errors.Is(err, errTooLarge) || t.Op == syncproto.OpDelete && isDiskFull(err)) {
+	if !t.Keep && (errors.Is(err, errTooLarge) || t.Op == syncproto.OpDelete && IsDiskFull(err)) {
 		return nil
 	}
 	if err == nil && t.Expect.Type == syncproto.EntryFile && chunk.Large(t.Expect.Size) {

@@ -360,7 +360,7 @@ func (t *Trash) keep(dir *os.Root, name, batch string, r record) (string, error)
 		return t.note(batch, r)
 	}
 	err := try()
-	for isDiskFull(err) && t.makeRoom() {
+	for IsDiskFull(err) && t.makeRoom() {
 		err = try()
 	}
 	if err != nil {

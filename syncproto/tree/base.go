@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 )
@@ -20,13 +22,16 @@ const logSlack = 256 << 10
 // Base is the last tree on which both sides agreed, kept on disk: a snapshot
 // and a log of what was agreed since. A process that is killed loses nothing;
 // a machine that loses power may lose the tail of the log, which costs a
-// conflict copy at worst. A Base is used by one goroutine at a time.
+// conflict copy at worst, and so does one that is killed while the disk is full.
+// Until then memory has what could not be written, and the next call that
+// records something writes it too. A Base is used by one goroutine at a time.
 type Base struct {
 	dir     string
 	log     *os.File
 	logSize int64
 	noted   []byte // items that are not in the log yet
 	snap    int64  // bytes of the snapshot
+	unsaved unsaved
 
 	id     [16]byte // identity of the follower's tree
 	met    bool     // the first meeting is over
@@ -35,6 +40,15 @@ type Base struct {
 	digest syncproto.Digest      // of tree; zero while it is not known
 	own    map[string]bool       // paths that a mirror has for itself
 }
+
+// unsaved tells that the files lack something that memory has.
+type unsaved struct {
+	why   error // nil when they do not
+	tried time.Time
+}
+
+// retrySave is how long writing is not tried again after it failed.
+const retrySave = time.Second
 
 // ownMark begins the path of an item that says what a mirror has for itself. No
 // path of an entry begins so.
@@ -52,8 +66,23 @@ func OpenBase(dir string, shared func(p string) *Entry) (*Base, error) {
 	return b, nil
 }
 
-// Close closes the log. The base is already on disk.
-func (b *Base) Close() error { return b.log.Close() }
+// Close closes the log. The base is already on disk, if there was room.
+func (b *Base) Close() error {
+	var err error
+	if b.unsaved.why != nil {
+		err = b.compact()
+	}
+	return errors.Join(err, b.closeLog())
+}
+
+func (b *Base) closeLog() error {
+	if b.log == nil {
+		return nil
+	}
+	err := b.log.Close()
+	b.log = nil
+	return err
+}
 
 // Entries returns what is agreed. The caller must not write to it.
 func (b *Base) Entries() Entries { return b.tree }
@@ -137,13 +166,21 @@ func (b *Base) set(p string, e Entry) {
 
 // append adds a record to the log.
 func (b *Base) append(rec []byte) error {
-	if len(rec) == 0 {
+	if len(rec) == 0 && b.unsaved.why == nil {
 		return nil
+	}
+	if b.unsaved.why != nil {
+		if time.Since(b.unsaved.tried) < retrySave {
+			return b.unsaved.why
+		}
+		return b.compact()
 	}
 	n, err := b.log.Write(sealed(rec))
 	b.logSize += int64(n)
 	if err != nil {
-		return fmt.Errorf("saving base: %w", err)
+		// What follows a part of a record would not be read.
+		b.unsaved = unsaved{fmt.Errorf("saving base: %w", err), time.Now()}
+		return b.unsaved.why
 	}
 	if b.logSize > b.snap+logSlack {
 		return b.compact()
@@ -163,9 +200,16 @@ func sealed(rec []byte) []byte {
 	return append(append(out, rec...), d[:]...)
 }
 
-// compact writes the snapshot and starts an empty log. Both carry the same
-// nonce, so that a log is never replayed on a snapshot that is not its own.
+// compact writes all that memory has.
 func (b *Base) compact() error {
+	err := b.fold()
+	b.unsaved = unsaved{err, time.Now()}
+	return err
+}
+
+// fold writes the snapshot and starts an empty log. Both carry the same nonce,
+// so that a log is never replayed on a snapshot that is not its own.
+func (b *Base) fold() error {
 	var nonce [16]byte
 	_, _ = rand.Read(nonce[:]) // never fails
 	out := append([]byte(baseMagic), nonce[:]...)
@@ -185,7 +229,7 @@ func (b *Base) compact() error {
 	if err := writeState(b.dir, baseFile, out); err != nil {
 		return err
 	}
-	if err := b.log.Close(); err != nil {
+	if err := b.closeLog(); err != nil {
 		return fmt.Errorf("saving base: %w", err)
 	}
 	return b.openLog(nonce)
