@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/console"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/devsession"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/workload"
 )
 
@@ -118,7 +119,21 @@ func (e *environment) await(ctx context.Context, scheduled func(pod string), pro
 	if err == nil {
 		e.awaited = true
 	}
+	var timeout *workload.TimeoutError
+	if e.awaited && errors.As(err, &timeout) && !e.answers(ctx) {
+		return fmt.Errorf("%w: %w", devsession.ErrUnreachable, err)
+	}
 	return err
+}
+
+// answers reports whether the API server does, whatever it says.
+func (e *environment) answers(ctx context.Context) bool {
+	const patience = 5 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	_, err := e.workloads.Server(ctx)
+	var version *workload.VersionError
+	return err == nil || errors.As(err, &version)
 }
 
 // Hold renews the Lease.

@@ -25,7 +25,8 @@ type Environment interface {
 	// Wait returns when the development container runs, or why it cannot. It
 	// calls scheduled with the pod's name as soon as the pod has a node, and
 	// progress with what it waits for. Called again after a lost connection,
-	// it fails as Hold does when the environment is no longer this session's.
+	// it fails as Hold does when the environment is no longer this session's,
+	// and with ErrUnreachable when nobody can be asked.
 	Wait(ctx context.Context, scheduled func(pod string), progress func(text string)) error
 	// Hold keeps the claim on the environment until ctx ends; it fails when
 	// somebody else took the environment over, or ended it.
@@ -70,6 +71,10 @@ type standing struct {
 
 // errLost wraps what ended a connection that had worked.
 var errLost = errors.New("connection lost")
+
+// ErrUnreachable means that the cluster did not answer for as long as one waits.
+// A session that had worked goes on trying.
+var ErrUnreachable = errors.New("the cluster does not answer")
 
 // Run activates the environment and runs the command in it until the command
 // ends: nil or its *sshclient.ExitError. Anything else is an error that no
@@ -129,7 +134,8 @@ func (s *Session) runUntilDone(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if !errors.Is(err, errLost) || !trying.again(time.Now(), s.worked, s.synced() > synced) {
+		lost := errors.Is(err, errLost) || errors.Is(err, ErrUnreachable)
+		if !lost || !trying.again(time.Now(), s.worked, s.synced() > synced) {
 			return err
 		}
 		s.Console.Warn("%v; reconnecting to %s", err, s.Name)
@@ -174,6 +180,9 @@ func (s *Session) attempt(ctx context.Context) error {
 		return err
 	}
 	if client, err = s.connect(ctx, pod); err != nil {
+		if s.worked && ctx.Err() == nil && !s.Connector.final(err) {
+			err = lostError(err)
+		}
 		return err
 	}
 	group.Go(func() error {

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -142,6 +143,34 @@ func TestReconnectsAndRunsTheCommandAgain(t *testing.T) {
 		t.Errorf("the commands wrote %q", got)
 	}
 	noneLeft(t)
+}
+
+// TestOutlastsEveryOutage loses the pod and the cluster for longer than one
+// waits for either.
+func TestOutlastsEveryOutage(t *testing.T) {
+	p := newPod(t)
+	u := p.session("echo ready; cat")
+	u.Timeout = 3 * time.Second
+	var calls atomic.Int32
+	u.cluster.wait = func(_ context.Context, scheduled func(string)) error {
+		if calls.Add(1) == 3 {
+			return fmt.Errorf("%w: as it seems", errors.New("x"))
+		}
+		scheduled("pod-1")
+		return nil
+	}
+	u.start()
+	u.writes("ready\n")
+	p.proxy.Refuse(true)
+	p.proxy.Cut()
+	u.shows("connection lost: connecting to pod pod-1")
+	u.shows("as it seems; reconnecting")
+	p.proxy.Refuse(false)
+	u.writes("ready\nready\n")
+	_ = u.stdin.Close()
+	if err := u.end(); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestCrashedContainerIsAwaited(t *testing.T) {
