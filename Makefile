@@ -13,6 +13,10 @@ STATIC := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w"
 # Random runs of the sync engine; SEED comes from the environment.
 SOAK := $(GO) test -count=1 -v -run '^(TestConvergence|TestKilledAnywhere)$$'
 
+E2E := $(GO) test -count=1 -timeout 40m -tags e2e
+# Tests of the cluster that no other may run beside.
+ALONE := ^TestContainerRuntimeKilledWhileSyncing$$
+
 .PHONY: build
 build: ## compile the plugin and the agent into bin/
 	$(STATIC) -o bin/kubectl-okteto ./cmd/kubectl-okteto
@@ -43,7 +47,7 @@ soak: ## a million random runs of the sync engine: RUNS=, KILLS=, SEED=
 .PHONY: e2e
 e2e: build ## the tests that need a cluster
 	test/lifecycle
-	test/with-cluster $(GO) test -count=1 -timeout 40m -tags e2e ./plugin/workload ./test/e2e
+	test/with-cluster sh -ec "$(E2E) -skip '$(ALONE)' ./plugin/workload ./test/e2e; $(E2E) -run '$(ALONE)' ./test/e2e"
 
 .PHONY: bench
 bench: build ## measure, print a table, write bench.json: make bench [ONLY=<regexp of keys>]

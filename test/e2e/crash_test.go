@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -23,9 +24,16 @@ func (p *place) devPod() string {
 	return p.kubectl("get", "pods", "-l", "interactive.dev.okteto.com=api", "-o", "jsonpath={.items[0].metadata.name}")
 }
 
-// killContainer kills the first process of a container as the kernel would:
-// from outside of it, without a word to anybody.
-func (p *place) killContainer(name string) {
+// container is a container of the development pod, as its node sees it.
+type container struct {
+	t *testing.T
+	// group is the control group above its own, command its command line: they
+	// stay when it is started again.
+	group, command string
+}
+
+// container finds a container that runs.
+func (p *place) container(name string) *container {
 	p.t.Helper()
 	const each = "{range %s[*]}{.name} {.containerID}{'\\n'}{end}"
 	query := "jsonpath=" + fmt.Sprintf(each, ".items[0].status.containerStatuses") +
@@ -39,36 +47,69 @@ func (p *place) killContainer(name string) {
 		_, id, _ = strings.Cut(id, "://")
 		return id != ""
 	})
-	pid := firstProcess(p.t, id)
-	if pid == 0 {
+	var c *container
+	firstProcess(p.t, func(group, command string) bool {
+		if strings.Contains(path.Base(group), id) {
+			c = &container{t: p.t, group: path.Dir(group), command: command}
+		}
+		return c != nil
+	})
+	if c == nil {
 		p.t.Skip("the cluster's node is another machine, or this is not root on it: the containers' processes are out of reach")
 	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		p.t.Fatal(err)
-	}
+	return c
 }
 
-// firstProcess finds the process that is number 1 in the PID namespace of a
-// container, by the name of its control group; 0 when it is not here.
-func firstProcess(t *testing.T, container string) int {
+// process returns the container's first process; 0 while it does not run.
+func (c *container) process() int {
+	c.t.Helper()
+	return firstProcess(c.t, func(group, command string) bool {
+		return path.Dir(group) == c.group && command == c.command
+	})
+}
+
+// path returns where the node sees a path of the container that runs.
+func (c *container) path(inside string) string {
+	c.t.Helper()
+	return fmt.Sprintf("/proc/%d/root%s", c.process(), inside)
+}
+
+// kill kills the first process as the kernel would: from outside of the
+// container, without a word to anybody. It returns false while there is none.
+func (c *container) kill() bool {
+	c.t.Helper()
+	pid := c.process()
+	return pid != 0 && syscall.Kill(pid, syscall.SIGKILL) == nil
+}
+
+// firstProcess finds, among the processes that are number 1 in a PID namespace
+// below this one, the first that is wanted; 0 when there is none here.
+func firstProcess(t *testing.T, wanted func(group, command string) bool) int {
 	t.Helper()
-	groups, err := filepath.Glob("/proc/[0-9]*/cgroup")
+	folders, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range groups {
+	for _, dir := range folders {
 		// Processes that end meanwhile cannot be read.
-		group, _ := os.ReadFile(file)
-		status, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "status"))
+		status, _ := os.ReadFile(filepath.Join(dir, "status"))
 		_, numbers, _ := strings.Cut(string(status), "\nNSpid:")
 		numbers, _, _ = strings.Cut(numbers, "\n")
 		inside := strings.Fields(numbers)
-		if strings.Contains(string(group), container) && len(inside) > 1 && inside[len(inside)-1] == "1" {
-			pid, err := strconv.Atoi(inside[0])
-			if err != nil {
-				t.Fatal(err)
+		if len(inside) < 2 || inside[len(inside)-1] != "1" {
+			continue
+		}
+		groups, _ := os.ReadFile(filepath.Join(dir, "cgroup"))
+		command, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
+		pid, err := strconv.Atoi(inside[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(groups)) {
+			_, group, _ := strings.Cut(line, ":/")
+			if wanted("/"+strings.TrimSpace(group), string(command)) {
+				return pid
 			}
-			return pid
 		}
 	}
 	return 0
@@ -130,7 +171,7 @@ func TestRunnerKilled(t *testing.T) {
 	if got := get(t, port); got != "before" {
 		t.Errorf("the forward leads to %q", got)
 	}
-	p.killContainer("main")
+	p.container("main").kill()
 	s.err("the development container ended: Error, exit code 137")
 	p.write("www/index.html", "after")
 	s.started(2)
@@ -177,7 +218,7 @@ func TestSidecarKilled(t *testing.T) {
 	s.say("echo here >/tmp/only-here; cat file.txt; echo")
 	s.out("one\n")
 	pod := p.devPod()
-	p.killContainer("okteto-agent")
+	p.container("okteto-agent").kill()
 	s.err("reconnecting")
 	p.write("file.txt", "two")
 	s.started(2)

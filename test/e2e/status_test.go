@@ -170,7 +170,7 @@ func TestKeyIsAddedFromElsewhere(t *testing.T) {
 		t.Errorf("exec from elsewhere: %q\n%s", r.stdout, r.stderr)
 	}
 	// The added key outlives the sidecar's process, as its host key does.
-	p.killContainer("okteto-agent")
+	p.container("okteto-agent").kill()
 	s.err("reconnecting")
 	if r := other.ok("exec", "api", "--", "echo", "again"); r.stdout != "again\n" {
 		t.Errorf("exec from elsewhere after a crash: %q\n%s", r.stdout, r.stderr)

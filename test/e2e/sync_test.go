@@ -22,14 +22,14 @@ type folder struct {
 }
 
 // synced returns the only synced folder, as sync list tells.
-func (p *place) synced() folder {
+func (p *place) synced(flags ...string) folder {
 	p.t.Helper()
 	var s struct {
 		Name      string
 		Connected bool
 		Folders   []folder
 	}
-	p.decode(&s, "sync", "list", "-o", "json")
+	p.decode(&s, append([]string{"sync", "list", "-o", "json"}, flags...)...)
 	if s.Name != "api" || !s.Connected || len(s.Folders) != 1 {
 		p.t.Fatalf("sync list: %+v", s)
 	}

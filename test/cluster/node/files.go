@@ -52,6 +52,7 @@ disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.tracing.processor
 `
 	// failCgroupV1: Kubernetes 1.35 and later refuse a machine with cgroup v1
 	// otherwise. The limits on requests are for clusters of many nodes.
+	// crashLoopBackOff: tests kill containers, and have no time for minutes.
 	kubeletConfig = `apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 address: ${node}
@@ -62,6 +63,7 @@ cgroupRoot: /${name}
 clusterDNS: ["${dns}"]
 clusterDomain: cluster.local
 containerRuntimeEndpoint: unix://${state}/run/containerd.sock
+crashLoopBackOff: {maxContainerRestartPeriod: 1s}
 eventBurst: 400
 eventRecordQPS: 200
 evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1%}
