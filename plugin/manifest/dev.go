@@ -66,14 +66,14 @@ func (d *devReader) fields() []field {
 			})
 		}},
 		{"interface", func(v value) { dev.Interface = v.address() }},
-		{"lifecycle", later(checkLifecycle)},
+		{"lifecycle", func(v value) { dev.Lifecycle = v.lifecycle() }},
 		{"metadata", func(v value) { dev.Metadata = v.metadata() }},
 		{"mode", checkMode},
 		{"name", d.name},
 		{"nodeSelector", func(v value) { dev.Pod.NodeSelector = v.labels(false) }},
 		{"persistentVolume", d.persistentVolume},
 		{"priorityClassName", func(v value) { dev.Pod.PriorityClassName, _ = v.text() }},
-		{"probes", later(checkProbes)},
+		{"probes", func(v value) { dev.Probes = v.probes() }},
 		{"remote", func(v value) {
 			port, _ := v.port()
 			dev.Remote, d.ports = port, append(d.ports, placedPort{port, v})

@@ -91,6 +91,10 @@ type Dev struct {
 	Volumes []string
 	// Autocreate makes the workload when there is none.
 	Autocreate bool
+	// Probes of the container that the dev container keeps.
+	Probes Probes `json:",omitzero"`
+	// Lifecycle says what becomes of the container's hooks.
+	Lifecycle Lifecycle `json:",omitzero"`
 	// Pod are the pod-level fields that are applied as they stand.
 	Pod PodFields
 }
@@ -170,6 +174,21 @@ type PersistentVolume struct {
 	VolumeMode   corev1.PersistentVolumeMode
 	Annotations  map[string]string
 	Labels       map[string]string
+}
+
+// Probes says which probes of the container are kept; none by default, because
+// the process that they ask does not run yet.
+type Probes struct{ Liveness, Readiness, Startup bool }
+
+// Lifecycle says what becomes of each hook of the container.
+type Lifecycle struct{ PostStart, PreStop Hook }
+
+// Hook says what becomes of one hook; the zero value keeps the container's.
+type Hook struct {
+	// Removed takes the hook away.
+	Removed bool
+	// Command replaces the hook, unless Argv is empty.
+	Command Command
 }
 
 // PodFields are fields of the pod template that replace or extend the

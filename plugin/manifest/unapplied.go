@@ -52,36 +52,6 @@ func checkExternalVolumes(v value) {
 	}
 }
 
-// checkProbes wants a boolean, or one for each probe.
-func checkProbes(v value) {
-	if !v.isMap() {
-		v.boolean()
-		return
-	}
-	probe := func(v value) { v.boolean() }
-	v.object([]field{{"liveness", probe}, {"readiness", probe}, {"startup", probe}})
-}
-
-// checkLifecycle wants a boolean, or one for each hook, with its command where
-// the hook is an object.
-func checkLifecycle(v value) {
-	if !v.isMap() {
-		v.boolean()
-		return
-	}
-	hook := func(v value) {
-		if !v.isMap() {
-			v.boolean()
-			return
-		}
-		v.object([]field{
-			{"command", func(v value) { v.command(Command{}) }},
-			{"enabled", func(v value) { v.boolean() }},
-		})
-	}
-	v.object([]field{{"postStart", hook}, {"preStop", hook}})
-}
-
 // checkServices reads further development containers, only to check them. What
 // is doubtful in them does not matter as long as they are not applied.
 func (d *devReader) checkServices(v value) {

@@ -21,8 +21,8 @@ const (
 const nonRootUser = 65532
 
 // renderDev turns the original's container into the dev container: the runner
-// instead of its command, and no probes or hooks, which belong to the process
-// that does not run yet.
+// instead of its command, and no probe that the manifest does not ask for:
+// probes belong to a process that does not run yet.
 func renderDev(c *corev1.Container, s *Spec, namespace, user string) {
 	if s.Dev.Image != "" {
 		c.Image = s.Dev.Image
@@ -36,8 +36,8 @@ func renderDev(c *corev1.Container, s *Spec, namespace, user string) {
 	if s.Dev.Workdir != "" {
 		c.WorkingDir = s.Dev.Workdir
 	}
-	c.LivenessProbe, c.ReadinessProbe, c.StartupProbe = nil, nil, nil
-	c.Lifecycle = nil
+	renderProbes(c, s.Dev.Probes)
+	c.Lifecycle = lifecycleOf(c.Lifecycle, s.Dev.Lifecycle)
 	c.Env = mergeEnv(c.Env,
 		[]manifest.EnvVar{
 			{Name: envNamespace, Value: namespace},
@@ -47,6 +47,54 @@ func renderDev(c *corev1.Container, s *Spec, namespace, user string) {
 		s.Dev.Environment)
 	c.Resources = mergeResources(c.Resources, s.Dev.Resources)
 	c.SecurityContext = mergeSecurity(c.SecurityContext, s.Dev.Pod.SecurityContext)
+}
+
+// renderProbes removes the probes that the manifest does not keep.
+func renderProbes(c *corev1.Container, keep manifest.Probes) {
+	if !keep.Liveness {
+		c.LivenessProbe = nil
+	}
+	if !keep.Readiness {
+		c.ReadinessProbe = nil
+	}
+	if !keep.Startup {
+		c.StartupProbe = nil
+	}
+}
+
+// lifecycleOf returns the hooks of the dev container. A stop signal is not
+// kept: it is the original process's, and the runner ends on the usual one.
+func lifecycleOf(have *corev1.Lifecycle, want manifest.Lifecycle) *corev1.Lifecycle {
+	if have == nil {
+		have = &corev1.Lifecycle{}
+	}
+	l := &corev1.Lifecycle{
+		PostStart: hookOf(have.PostStart, want.PostStart),
+		PreStop:   hookOf(have.PreStop, want.PreStop),
+	}
+	if l.PostStart == nil && l.PreStop == nil {
+		return nil
+	}
+	return l
+}
+
+func hookOf(have *corev1.LifecycleHandler, want manifest.Hook) *corev1.LifecycleHandler {
+	switch {
+	case want.Removed:
+		return nil
+	case len(want.Command.Argv) > 0:
+		return &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: argv(want.Command)}}
+	default:
+		return have
+	}
+}
+
+// argv is what the kernel runs for a command.
+func argv(c manifest.Command) []string {
+	if c.Shell {
+		return []string{"sh", "-c", c.Argv[0]}
+	}
+	return c.Argv
 }
 
 // mergeEnv adds layers of variables; the later layer wins, and each wins over

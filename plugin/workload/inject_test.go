@@ -26,6 +26,7 @@ func cases() map[string]func(*Spec) {
 		"plain": func(s *Spec) {},
 		"nosync": func(s *Spec) {
 			s.Dev.Sync = nil
+			s.Dev.Lifecycle = manifest.Lifecycle{PostStart: manifest.Hook{Removed: true}, PreStop: manifest.Hook{Removed: true}}
 		},
 		"seeded": func(s *Spec) {
 			s.ImageVolumes = false
@@ -172,6 +173,61 @@ func TestCloneKeepsTheFirstKey(t *testing.T) {
 	}
 	if got := second.Clone.Annotations[AnnotationHolder]; got != s.Holder {
 		t.Errorf("holder %q", got)
+	}
+}
+
+// TestProbesAndHooks checks each choice of the manifest against a container
+// that has them all.
+func TestProbesAndHooks(t *testing.T) {
+	exec := func(command ...string) *corev1.LifecycleHandler {
+		return &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: command}}
+	}
+	own := corev1.Container{
+		LivenessProbe: &corev1.Probe{PeriodSeconds: 1}, ReadinessProbe: &corev1.Probe{PeriodSeconds: 2}, StartupProbe: &corev1.Probe{PeriodSeconds: 3},
+		Lifecycle: &corev1.Lifecycle{PostStart: exec("warm"), PreStop: exec("drain"), StopSignal: new(corev1.SIGUSR1)},
+	}
+	kept := &corev1.Lifecycle{PostStart: exec("warm"), PreStop: exec("drain")}
+	gone := manifest.Hook{Removed: true}
+	command := func(shell bool, argv ...string) manifest.Hook {
+		return manifest.Hook{Command: manifest.Command{Argv: argv, Shell: shell}}
+	}
+	tests := []struct {
+		name      string
+		have      corev1.Container
+		probes    manifest.Probes
+		lifecycle manifest.Lifecycle
+		want      corev1.Container
+	}{
+		{"unset", own, manifest.Probes{}, manifest.Lifecycle{}, corev1.Container{Lifecycle: kept}},
+		{"liveness", own, manifest.Probes{Liveness: true}, manifest.Lifecycle{}, corev1.Container{LivenessProbe: own.LivenessProbe, Lifecycle: kept}},
+		{"readiness", own, manifest.Probes{Readiness: true}, manifest.Lifecycle{}, corev1.Container{ReadinessProbe: own.ReadinessProbe, Lifecycle: kept}},
+		{"startup", own, manifest.Probes{Startup: true}, manifest.Lifecycle{}, corev1.Container{StartupProbe: own.StartupProbe, Lifecycle: kept}},
+		{"one hook gone", own, manifest.Probes{}, manifest.Lifecycle{PreStop: gone}, corev1.Container{Lifecycle: &corev1.Lifecycle{PostStart: exec("warm")}}},
+		{"both gone", own, manifest.Probes{}, manifest.Lifecycle{PostStart: gone, PreStop: gone}, corev1.Container{}},
+		{"commands", own, manifest.Probes{}, manifest.Lifecycle{PostStart: command(true, "make warm"), PreStop: command(false, "stop", "-q")},
+			corev1.Container{Lifecycle: &corev1.Lifecycle{PostStart: exec("sh", "-c", "make warm"), PreStop: exec("stop", "-q")}}},
+		{"nothing to keep", corev1.Container{}, manifest.Probes{Liveness: true, Readiness: true, Startup: true}, manifest.Lifecycle{}, corev1.Container{}},
+		{"a hook of one's own", corev1.Container{}, manifest.Probes{}, manifest.Lifecycle{PostStart: command(false, "warm")},
+			corev1.Container{Lifecycle: &corev1.Lifecycle{PostStart: exec("warm")}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w, s := FromDeployment(testDeployment("api")), testSpec("api")
+			tt.have.Name = "web"
+			w.Template.Spec.Containers[0] = *tt.have.DeepCopy()
+			s.Dev.Probes, s.Dev.Lifecycle = tt.probes, tt.lifecycle
+			r, err := Clone(w, nil, s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := r.Clone.Spec.Template.Spec.Containers[0]
+			got := corev1.Container{
+				LivenessProbe: c.LivenessProbe, ReadinessProbe: c.ReadinessProbe, StartupProbe: c.StartupProbe, Lifecycle: c.Lifecycle,
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }
 
