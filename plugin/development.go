@@ -178,7 +178,7 @@ func (d *development) openFolders() error {
 		mounted := below(s.Remote, d.environment.mounted)
 		for _, rel := range mounted {
 			_, err := os.Lstat(filepath.Join(s.Local, filepath.FromSlash(rel)))
-			if err == nil && !slices.Contains(d.dev.Volumes, path.Join(s.Remote, rel)) {
+			if err == nil && !slices.Contains(mountedByManifest(d.dev), path.Join(s.Remote, rel)) {
 				d.console.Warn("%s is not synced: the container has a volume mounted there", path.Join(s.Remote, rel))
 			}
 		}
@@ -222,10 +222,20 @@ func pairID(s manifest.SyncFolder) string {
 	return hex.EncodeToString(sum[:8])
 }
 
+// mountedByManifest returns the paths in the pod where the manifest mounts
+// something that is not synced.
+func mountedByManifest(dev *manifest.Dev) []string {
+	paths := slices.Clone(dev.Volumes)
+	for _, e := range dev.ExternalVolumes {
+		paths = append(paths, e.Mount)
+	}
+	return paths
+}
+
 // nestedFolders returns the folders below one sync folder, relative to it, that
-// belong to another one, on either side, or are volumes of their own.
+// belong to another one, on either side, or are mounts of their own.
 func nestedFolders(dev *manifest.Dev, of manifest.SyncFolder) []string {
-	nested := below(of.Remote, dev.Volumes)
+	nested := below(of.Remote, mountedByManifest(dev))
 	for _, other := range dev.Sync {
 		if rel, err := filepath.Rel(of.Local, other.Local); err == nil && inside(rel) {
 			nested = append(nested, filepath.ToSlash(rel))

@@ -24,12 +24,14 @@ func TestNestedFolders(t *testing.T) {
 			{Local: filepath.FromSlash("/src-two"), Remote: "/apple"},
 			{Local: filepath.FromSlash("/src/..hidden"), Remote: "/srv"},
 		},
-		Volumes: []string{"/app/cache", "/www/cache", "/data"},
+		Volumes:         []string{"/app/cache", "/www/cache", "/data"},
+		ExternalVolumes: []manifest.ExternalVolume{{Claim: "models", Mount: "/srv/models"}},
 	}
 	for i, want := range [][]string{
 		{"cache", "web", "vendor/other", "..hidden"},
 		{"cache"},
-		nil, nil, nil,
+		nil, nil,
+		{"models"},
 	} {
 		if diff := cmp.Diff(want, nestedFolders(dev, dev.Sync[i])); diff != "" {
 			t.Errorf("below %s -> %s (-want +got):\n%s", dev.Sync[i].Local, dev.Sync[i].Remote, diff)

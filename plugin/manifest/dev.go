@@ -52,7 +52,7 @@ func (d *devReader) fields() []field {
 		{"container", func(v value) { dev.Container, _ = v.text() }},
 		{"envFiles", func(v value) { d.envFiles = v.itemsOrOne() }},
 		{"environment", d.readEnvironment},
-		{"externalVolumes", later(checkExternalVolumes)},
+		{"externalVolumes", d.externalVolumes},
 		{"forward", func(v value) {
 			forwards, ports := v.forwards(false)
 			dev.Forward, d.ports = forwards, append(d.ports, ports...)

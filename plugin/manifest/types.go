@@ -89,6 +89,9 @@ type Dev struct {
 	PersistentVolume PersistentVolume
 	// Volumes are remote paths that live on the claim, absolute and clean.
 	Volumes []string
+	// ExternalVolumes are claims that exist already, and where they are
+	// mounted.
+	ExternalVolumes []ExternalVolume
 	// Autocreate makes the workload when there is none.
 	Autocreate bool
 	// Probes of the container that the dev container keeps.
@@ -174,6 +177,14 @@ type PersistentVolume struct {
 	VolumeMode   corev1.PersistentVolumeMode
 	Annotations  map[string]string
 	Labels       map[string]string
+}
+
+// ExternalVolume mounts a claim that exists already in the dev container.
+type ExternalVolume struct {
+	// Claim is the claim's name; SubPath a folder of it, empty for the whole.
+	Claim, SubPath string
+	// Mount is absolute and clean.
+	Mount string
 }
 
 // Probes says which probes of the container are kept; none by default, because

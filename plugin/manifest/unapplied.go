@@ -37,21 +37,6 @@ func checkSecrets(v value) {
 	}
 }
 
-// checkExternalVolumes wants a list of name:mountpath or
-// name:subpath:mountpath.
-func checkExternalVolumes(v value) {
-	for _, item := range v.items() {
-		s, ok := item.expanded()
-		if !ok {
-			continue
-		}
-		parts := strings.Split(s, ":")
-		if len(parts) < 2 || len(parts) > 3 || parts[0] == "" || !path.IsAbs(parts[len(parts)-1]) {
-			item.fail("external volume must follow the syntax 'name:subpath:mountpath', where subpath is optional, not %q", s)
-		}
-	}
-}
-
 // checkServices reads further development containers, only to check them. What
 // is doubtful in them does not matter as long as they are not applied.
 func (d *devReader) checkServices(v value) {

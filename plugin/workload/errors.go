@@ -132,7 +132,7 @@ type MountError struct {
 }
 
 func (e *MountError) Error() string {
-	return fmt.Sprintf("%q cannot be a sync target or a volume: volume %q is already mounted there", e.Path, e.Volume)
+	return fmt.Sprintf("%q cannot be mounted in the dev container: volume %q is already mounted there", e.Path, e.Volume)
 }
 
 // ClaimError means that an existing claim differs from the manifest in a way

@@ -88,6 +88,9 @@ func Clone(w *Workload, prior *appsv1.Deployment, s Spec) (*Rendered, error) {
 	renderIdentity(w, t)
 	renderPod(&t.Spec, &s.Dev.Pod)
 	renderDev(dev, &s, w.Meta.Namespace, user)
+	if err := mountExternal(&t.Spec, dev, &s.Dev); err != nil {
+		return nil, err
+	}
 	excluded, err := mountPlaces(dev, places)
 	if err != nil {
 		return nil, err

@@ -52,7 +52,14 @@ func cases() map[string]func(*Spec) {
 				SecurityContext:   &manifest.SecurityContext{RunAsUser: new(int64(1000)), FSGroup: new(int64(2000))},
 			}
 		},
-		"stateful": func(s *Spec) { s.Dev.Name = "database" },
+		"stateful": func(s *Spec) {
+			s.Dev.Name = "database"
+			s.Dev.ExternalVolumes = []manifest.ExternalVolume{
+				{Claim: "models", Mount: "/models"},
+				{Claim: "models", SubPath: "small/ones", Mount: "/app/small"},
+				{Claim: "data-db-2", SubPath: "lib", Mount: "/lib2"},
+			}
+		},
 	}
 }
 
@@ -241,10 +248,21 @@ func TestCloneErrors(t *testing.T) {
 			`deployment/api has no container "wbe"; it has web`},
 		{"mount", func(w *Workload, s *Spec) {
 			w.Template.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "data", MountPath: "/app/"}}
-		}, `"/app" cannot be a sync target or a volume: volume "data" is already mounted there`},
+		}, `"/app" cannot be mounted in the dev container: volume "data" is already mounted there`},
 		{"agent's mount", func(w *Workload, s *Spec) {
 			w.Template.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "data", MountPath: config.BinDir}}
-		}, `"/var/okteto/bin" cannot be a sync target or a volume: volume "data" is already mounted there`},
+		}, `"/var/okteto/bin" cannot be mounted in the dev container: volume "data" is already mounted there`},
+		{"external volume on another", func(w *Workload, s *Spec) {
+			w.Template.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "data", MountPath: "/models/"}}
+			s.Dev.ExternalVolumes = []manifest.ExternalVolume{{Claim: "models", Mount: "/models"}}
+		}, `"/models" cannot be mounted in the dev container: volume "data" is already mounted there`},
+		{"external volume on a sync root", func(w *Workload, s *Spec) {
+			s.Dev.ExternalVolumes = []manifest.ExternalVolume{{Claim: "models", Mount: "/app"}}
+		}, `"/app" cannot be mounted in the dev container: volume "okteto-external-0" is already mounted there`},
+		{"the workspace as external volume", func(w *Workload, s *Spec) {
+			s.Dev.PersistentVolume.Enabled = true
+			s.Dev.ExternalVolumes = []manifest.ExternalVolume{{Claim: "api-okteto", Mount: "/models"}}
+		}, "claim \"api-okteto\" is the workspace's own: use `volumes` to keep folders on it"},
 		{"root", func(w *Workload, s *Spec) { s.Roots = []string{"/"} },
 			`"/" cannot be mounted: use an absolute, clean path below /`},
 		{"relative volume", func(w *Workload, s *Spec) { s.Dev.Volumes = []string{"cache"} },

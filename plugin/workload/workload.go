@@ -3,7 +3,7 @@
 // says whose dev environment it is.
 //
 // What is written is computed by pure functions (inject.go, container.go,
-// workspace.go, restore.go, ownership.go); the other files talk to the API
+// workspace.go, external.go, restore.go, ownership.go); the other files talk to the API
 // server. The original is never edited beyond its replica count and a few
 // labels and annotations, all of them owned by the field manager
 // kubectl-okteto, so that Restore can give back exactly what it took.
