@@ -229,6 +229,9 @@ func mountedByManifest(dev *manifest.Dev) []string {
 	for _, e := range dev.ExternalVolumes {
 		paths = append(paths, e.Mount)
 	}
+	for _, s := range dev.Secrets {
+		paths = append(paths, s.Remote)
+	}
 	return paths
 }
 

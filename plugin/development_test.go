@@ -26,12 +26,13 @@ func TestNestedFolders(t *testing.T) {
 		},
 		Volumes:         []string{"/app/cache", "/www/cache", "/data"},
 		ExternalVolumes: []manifest.ExternalVolume{{Claim: "models", Mount: "/srv/models"}},
+		Secrets:         []manifest.Secret{{Remote: "/srv/token"}},
 	}
 	for i, want := range [][]string{
 		{"cache", "web", "vendor/other", "..hidden"},
 		{"cache"},
 		nil, nil,
-		{"models"},
+		{"models", "token"},
 	} {
 		if diff := cmp.Diff(want, nestedFolders(dev, dev.Sync[i])); diff != "" {
 			t.Errorf("below %s -> %s (-want +got):\n%s", dev.Sync[i].Local, dev.Sync[i].Remote, diff)

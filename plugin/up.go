@@ -189,6 +189,10 @@ func (o *upOptions) prepare(ctx context.Context, cluster Cluster, workloads *wor
 	if err != nil {
 		return nil, err
 	}
+	secrets, err := readSecrets(dev)
+	if err != nil {
+		return nil, err
+	}
 	d := &development{factory: f, cluster: cluster, dev: dev, console: f.Console()}
 	d.socket = f.controlSocket(cluster, dev.Name)
 	if err := os.MkdirAll(filepath.Dir(d.socket), 0o700); err != nil {
@@ -202,6 +206,7 @@ func (o *upOptions) prepare(ctx context.Context, cluster Cluster, workloads *wor
 		workloads: workloads, console: d.console,
 		spec: workload.Spec{
 			Dev: *dev, AgentImage: f.AgentImage(), AuthorizedKey: authorizedKey(key), Holder: f.Holder(),
+			Secrets: secrets,
 		},
 		claimant: workload.Claimant{
 			Dev: dev.Name, Holder: f.Holder() + "/" + strconv.Itoa(os.Getpid()), TakeOver: o.takeOver, Forwards: d.forwardTexts(),

@@ -81,7 +81,7 @@ func (d *devReader) fields() []field {
 		{"replicas", later(func(v value) { v.integer() })},
 		{"resources", func(v value) { dev.Resources = v.resources() }},
 		{"reverse", func(v value) { dev.Reverse = v.reverses() }},
-		{"secrets", later(checkSecrets)},
+		{"secrets", d.secrets},
 		{"securityContext", func(v value) { dev.Pod.SecurityContext = v.securityContext() }},
 		{"selector", func(v value) { dev.Selector = v.labels(true) }},
 		{"serviceAccount", func(v value) { dev.Pod.ServiceAccount, _ = v.text() }},

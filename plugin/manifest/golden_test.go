@@ -33,7 +33,8 @@ func testLookup(name string) (string, bool) {
 	return v, ok
 }
 
-// testStat has every folder, except where the name says what is wrong.
+// testStat has every folder, except where the name says that it is a file or
+// what is wrong.
 func testStat(path string) (fs.FileInfo, error) {
 	base := filepath.Base(path)
 	switch {
@@ -41,7 +42,9 @@ func testStat(path string) (fs.FileInfo, error) {
 		return nil, &fs.PathError{Op: "stat", Path: path, Err: fs.ErrNotExist}
 	case base == "forbidden":
 		return nil, fs.ErrPermission
-	case strings.HasSuffix(base, ".txt"):
+	case base == "large.key":
+		return fs.Stat(fstest.MapFS{"f": {Data: make([]byte, 1<<20+1)}}, "f")
+	case strings.HasSuffix(base, ".txt"), strings.HasSuffix(base, ".key"):
 		return fs.Stat(fstest.MapFS{"f": {}}, "f")
 	default:
 		return fs.Stat(fstest.MapFS{"d/f": {}}, "d")

@@ -157,7 +157,7 @@ func (d *devReader) checkTargets() {
 	seen := map[string]bool{}
 	for _, t := range d.targets {
 		if seen[t.path] {
-			t.at.fail("the remote path %q is listed multiple times, please check \"sync\", \"volumes\" and \"externalVolumes\"", t.path)
+			t.at.fail("the remote path %q is listed multiple times, please check \"sync\", \"volumes\", \"externalVolumes\" and \"secrets\"", t.path)
 		}
 		seen[t.path] = true
 	}

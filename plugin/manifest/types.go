@@ -92,6 +92,9 @@ type Dev struct {
 	// ExternalVolumes are claims that exist already, and where they are
 	// mounted.
 	ExternalVolumes []ExternalVolume
+	// Secrets are files of the laptop that a Kubernetes Secret brings into
+	// the dev container.
+	Secrets []Secret
 	// Autocreate makes the workload when there is none.
 	Autocreate bool
 	// Probes of the container that the dev container keeps.
@@ -185,6 +188,14 @@ type ExternalVolume struct {
 	Claim, SubPath string
 	// Mount is absolute and clean.
 	Mount string
+}
+
+// Secret is a file of the laptop that the dev container gets, read-only.
+type Secret struct {
+	// Local is absolute after parsing; Remote is absolute and clean.
+	Local, Remote string
+	// Mode are the file's permissions: 0644 unless set.
+	Mode int32
 }
 
 // Probes says which probes of the container are kept; none by default, because

@@ -1,11 +1,6 @@
 package manifest
 
-import (
-	"path"
-	"slices"
-	"strconv"
-	"strings"
-)
+import "slices"
 
 // later wraps the check of a field that this version knows but does not apply:
 // a mistake in it is still a mistake.
@@ -13,27 +8,6 @@ func later(check func(value)) func(value) {
 	return func(v value) {
 		check(v)
 		v.warn("is known, but this version does not apply it")
-	}
-}
-
-// checkSecrets wants a list of LOCAL_PATH:REMOTE_PATH or
-// LOCAL_PATH:REMOTE_PATH:MODE, the mode in octal.
-func checkSecrets(v value) {
-	for _, item := range v.items() {
-		s, ok := item.expanded()
-		if !ok {
-			continue
-		}
-		letter := drive(s)
-		parts := strings.Split(s[len(letter):], ":")
-		ok = (len(parts) == 2 || len(parts) == 3) && letter+parts[0] != "" && path.IsAbs(parts[1])
-		if ok && len(parts) == 3 {
-			_, err := strconv.ParseUint(parts[2], 8, 9)
-			ok = err == nil
-		}
-		if !ok {
-			item.fail("secrets must follow the syntax 'LOCAL_PATH:REMOTE_PATH:MODE', such as token:/run/token:600, not %q", s)
-		}
 	}
 }
 

@@ -42,20 +42,20 @@ type Restored struct {
 	Missing bool
 	// Cleaned is true when labels and annotations were removed.
 	Cleaned bool
-	// Clone, Claim, Lease and Sandbox are true when they were deleted.
-	Clone, Claim, Lease, Sandbox bool
+	// Clone, Claim, Secret, Lease and Sandbox are true when they were deleted.
+	Clone, Claim, Secret, Lease, Sandbox bool
 	// Ready is the number of the original's ready pods when Wait ended.
 	Ready int32
 }
 
 // Nothing tells whether there was nothing to do.
 func (r *Restored) Nothing() bool {
-	return !r.Scaled && !r.Cleaned && !r.Clone && !r.Claim && !r.Lease && !r.Sandbox
+	return !r.Scaled && !r.Cleaned && !r.Clone && !r.Claim && !r.Secret && !r.Lease && !r.Sandbox
 }
 
 // Restore ends dev environments: it gives the original its replica count
-// back, removes what Swap added to it, and deletes clone, Lease and, where
-// asked, the claim. It works on whatever is left and may be repeated. One
+// back, removes what Swap added to it, and deletes clone, Secret, Lease and,
+// where asked, the claim. It works on whatever is left and may be repeated. One
 // environment that fails does not keep the others from being restored; the
 // errors are joined.
 func (c *Client) Restore(ctx context.Context, o RestoreOptions) ([]Restored, error) {
@@ -141,7 +141,10 @@ func (c *Client) restore(ctx context.Context, e *Environment, o RestoreOptions) 
 		errs = append(errs, err)
 	}
 	if e.Dev != "" {
-		gone, err := c.deleteLease(ctx, e.Dev)
+		gone, err := c.deleteSecret(ctx, e.Dev)
+		r.Secret = gone
+		errs = append(errs, err)
+		gone, err = c.deleteLease(ctx, e.Dev)
 		r.Lease = gone
 		errs = append(errs, err)
 		if o.Volumes {

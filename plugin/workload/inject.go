@@ -15,6 +15,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // Spec is what a clone is made from, beside the original.
@@ -32,6 +33,10 @@ type Spec struct {
 	// one knows: a clone that does without keeps doing so, and Swap does when
 	// the server refuses.
 	ImageVolumes bool
+	// Secrets are the contents of Dev.Secrets. SecretUID is that of the Secret
+	// that has them; Swap sets it.
+	Secrets   []SecretFile
+	SecretUID types.UID
 	// Roots are the sync targets; nil means those of Dev.Sync.
 	Roots []string
 }
@@ -91,6 +96,9 @@ func Clone(w *Workload, prior *appsv1.Deployment, s Spec) (*Rendered, error) {
 	if err := mountExternal(&t.Spec, dev, &s.Dev); err != nil {
 		return nil, err
 	}
+	if err := mountSecrets(&t.Spec, dev, &s); err != nil {
+		return nil, err
+	}
 	excluded, err := mountPlaces(dev, places)
 	if err != nil {
 		return nil, err
@@ -98,6 +106,9 @@ func Clone(w *Workload, prior *appsv1.Deployment, s Spec) (*Rendered, error) {
 	renderVolumes(&t.Spec, &s, dev, places)
 	renderInit(&t.Spec, &s, dev, places, excluded)
 	renderMeta(w, t, &s.Dev)
+	if len(s.Secrets) > 0 {
+		t.Annotations[AnnotationSecrets] = secretsDigest(&s)
+	}
 
 	hash, err := digest(t)
 	if err != nil {
@@ -149,7 +160,7 @@ func checkNames(w *Workload) error {
 	}
 	for _, v := range spec.Volumes {
 		switch v.Name {
-		case volumeBin, volumeRun, volumeWorkspace, volumeImage:
+		case volumeBin, volumeRun, volumeWorkspace, volumeImage, volumeSecrets:
 			return fmt.Errorf("%s already has a volume %q", w, v.Name)
 		}
 	}

@@ -32,6 +32,11 @@ func cases() map[string]func(*Spec) {
 			s.ImageVolumes = false
 			s.Dev.Volumes = []string{"/root/.cache", "/app/node_modules"}
 			s.Dev.PersistentVolume.Enabled = true
+			s.Secrets = []SecretFile{
+				{Path: "/root/.netrc", Mode: 0o600, Content: []byte("a")},
+				{Path: "/app/.env", Mode: 0o644, Content: []byte("b")},
+			}
+			s.SecretUID = "uid-secret"
 		},
 		"restricted": func(s *Spec) {
 			s.Dev.Container = "web"
@@ -263,6 +268,10 @@ func TestCloneErrors(t *testing.T) {
 			s.Dev.PersistentVolume.Enabled = true
 			s.Dev.ExternalVolumes = []manifest.ExternalVolume{{Claim: "api-okteto", Mount: "/models"}}
 		}, "claim \"api-okteto\" is the workspace's own: use `volumes` to keep folders on it"},
+		{"secret on another", func(w *Workload, s *Spec) {
+			w.Template.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "data", MountPath: "/run/token"}}
+			s.Secrets = []SecretFile{{Path: "/run/token"}}
+		}, `"/run/token" cannot be mounted in the dev container: volume "data" is already mounted there`},
 		{"root", func(w *Workload, s *Spec) { s.Roots = []string{"/"} },
 			`"/" cannot be mounted: use an absolute, clean path below /`},
 		{"relative volume", func(w *Workload, s *Spec) { s.Dev.Volumes = []string{"cache"} },

@@ -16,8 +16,7 @@ import (
 // changed between reading and writing.
 const maxConflicts = 8
 
-// undoTimeout bounds the deletion of a clone whose original could not be
-// scaled down.
+// undoTimeout bounds the deletion of what a swap that failed has made.
 const undoTimeout = 10 * time.Second
 
 // Swapped is a workload in development.
@@ -41,8 +40,8 @@ type Swapped struct {
 }
 
 // Swap puts the development clone in the workload's place. It writes, each by
-// server-side apply: the claim where the manifest asks for one, the clone,
-// then the original's 0 replicas. The clone goes first because its pod is
+// server-side apply: claim and Secret where the manifest asks for them, the
+// clone, then the original's 0 replicas. The clone goes first because its pod is
 // what one waits for, and because a clone that is refused must not leave the
 // workload without pods. Stopped between any two of them, Restore finds what
 // there is by its labels. Swapping again changes nothing where nothing
@@ -70,6 +69,14 @@ func (c *Client) Swap(ctx context.Context, f *Found, s Spec) (*Swapped, error) {
 			warnings = append(warnings, warning)
 		}
 	}
+	if len(s.Secrets) > 0 {
+		if s.SecretUID, err = c.applySecret(ctx, w, &s); err != nil {
+			return nil, err
+		}
+		if r, err = Clone(w, f.Clone, s); err != nil {
+			return nil, err
+		}
+	}
 	applied, err := c.applyClone(ctx, r.Clone)
 	if s.ImageVolumes && AboutImageVolume(err) {
 		s.ImageVolumes = false
@@ -78,7 +85,15 @@ func (c *Client) Swap(ctx context.Context, f *Found, s Spec) (*Swapped, error) {
 		}
 	}
 	if err != nil {
+		if f.Clone == nil && ctx.Err() == nil {
+			c.undo(ctx, nil, &s)
+		}
 		return nil, err
+	}
+	if len(s.Secrets) == 0 && hasSecrets(f.Clone) {
+		if _, err := c.deleteSecret(ctx, s.Dev.Name); err != nil {
+			warnings = append(warnings, fmt.Sprintf("the secrets of before stay in the cluster until `down`: %v", err))
+		}
 	}
 	out := &Swapped{
 		Target: Target{
@@ -97,7 +112,7 @@ func (c *Client) Swap(ctx context.Context, f *Found, s Spec) (*Swapped, error) {
 	}
 	if err := c.scaleDown(ctx, w, &s); err != nil {
 		if f.Clone == nil && ctx.Err() == nil {
-			c.undoClone(ctx, applied)
+			c.undo(ctx, applied, &s)
 		}
 		return nil, err
 	}
@@ -155,12 +170,18 @@ func (c *Client) scaleDown(ctx context.Context, w *Workload, s *Spec) error {
 	return fmt.Errorf("%s changes faster than it can be written: another controller edits it", w)
 }
 
-// undoClone deletes a clone whose original could not be scaled down: two of
-// them would serve side by side. What fails here is left to Restore.
-func (c *Client) undoClone(ctx context.Context, clone *appsv1.Deployment) {
+// undo deletes what a first swap that failed has made: the clone, where there
+// is one, because two would serve side by side, and the Secret. What fails here
+// is left to Restore.
+func (c *Client) undo(ctx context.Context, clone *appsv1.Deployment, s *Spec) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
-	_ = c.Kube.AppsV1().Deployments(c.Namespace).Delete(ctx, clone.Name, deleteOptions(clone.UID))
+	if clone != nil {
+		_ = c.Kube.AppsV1().Deployments(c.Namespace).Delete(ctx, clone.Name, deleteOptions(clone.UID))
+	}
+	if len(s.Secrets) > 0 {
+		_, _ = c.deleteSecret(ctx, s.Dev.Name)
+	}
 }
 
 // deleteOptions deletes one object, not another of the same name, and what it

@@ -32,7 +32,7 @@ const (
 	// LabelClone is on a clone, with the original's UID.
 	LabelClone = "dev.okteto.com/clone"
 	// LabelInteractive is the dev environment's name, on what a swap makes:
-	// clone, pod, claim and Lease.
+	// clone, pod, claim, Secret and Lease.
 	LabelInteractive = "interactive.dev.okteto.com"
 
 	// AnnotationReplicas is the original's replica count before the swap.
@@ -48,6 +48,9 @@ const (
 	// template as it was rendered, by which Wait tells its pod from the one
 	// before.
 	AnnotationTemplate = "dev.okteto.com/template"
+	// AnnotationSecrets is on the clone's pod template: a digest of the files
+	// of the Secret.
+	AnnotationSecrets = "dev.okteto.com/secrets"
 	// AnnotationHolder is on the clone: who applied it last.
 	AnnotationHolder = "dev.okteto.com/holder"
 	// AnnotationForwards is on the Lease: the open forwards, a JSON list of
@@ -59,7 +62,7 @@ const (
 )
 
 // nameSuffix follows the original's name in the clone's, and the dev
-// environment's name in those of its claim and Lease.
+// environment's name in those of its claim, Secret and Lease.
 const nameSuffix = "-okteto"
 
 // Client does the work of this package in one namespace.

@@ -55,7 +55,7 @@ func (p *place) runIn(env []string, args ...string) result {
 // traces lists what of `up` is in the namespace.
 func (p *place) traces() []string {
 	p.t.Helper()
-	names := strings.Fields(p.kubectl("get", "deployments,leases,persistentvolumeclaims", "-o", "name"))
+	names := strings.Fields(p.kubectl("get", "deployments,leases,persistentvolumeclaims,secrets", "-o", "name"))
 	return slices.DeleteFunc(names, func(name string) bool { return !strings.HasSuffix(name, "-okteto") })
 }
 

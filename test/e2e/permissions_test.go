@@ -152,8 +152,10 @@ spec:
 	for _, o := range objects {
 		before = append(before, p.snapshot(o))
 	}
+	p.write("token", "s3cret")
 	p.write("okteto.yaml", fmt.Sprintf(manifest+`
     persistentVolume: {size: 10Mi}
+    secrets: ["token:/run/token:600"]
     forward:
     - {localPort: %d, remotePort: 80, labels: {role: web}}
   db:
