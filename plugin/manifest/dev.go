@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"math"
 	"net/netip"
 	"path"
 	"path/filepath"
@@ -46,7 +47,7 @@ func (d *devReader) fields() []field {
 	}
 	return []field{
 		{"affinity", func(v value) { dev.Pod.Affinity = decode[corev1.Affinity](v) }},
-		{"args", later(func(v value) { v.texts() })},
+		{"args", d.args},
 		{"autocreate", func(v value) { dev.Autocreate, _ = v.boolean() }},
 		{"command", func(v value) { dev.Command = v.command(dev.Command) }},
 		{"container", func(v value) { dev.Container, _ = v.text() }},
@@ -78,7 +79,7 @@ func (d *devReader) fields() []field {
 			port, _ := v.port()
 			dev.Remote, d.ports = port, append(d.ports, placedPort{port, v})
 		}},
-		{"replicas", later(func(v value) { v.integer() })},
+		{"replicas", d.replicas},
 		{"resources", func(v value) { dev.Resources = v.resources() }},
 		{"reverse", func(v value) { dev.Reverse = v.reverses() }},
 		{"secrets", d.secrets},
@@ -137,6 +138,26 @@ func (d *devReader) image(v value) {
 		v.warn("is %q, which is empty: the container keeps its image", v.node.Value)
 	}
 	d.dev.Image = image
+}
+
+// args checks the arguments that a service's command may have beside it.
+func (d *devReader) args(v value) {
+	v.texts()
+	if !d.service {
+		v.warn("has no effect: what \"up\" runs is \"command\", with its arguments")
+	}
+}
+
+// replicas checks the number of a service's pods.
+func (d *devReader) replicas(v value) {
+	n, ok := v.integer()
+	switch {
+	case !ok:
+	case !d.service:
+		v.fail("replicas cannot be specified for the main dev container: it is one pod; remove the field")
+	case n < 0 || n > math.MaxInt32:
+		v.fail("must be between 0 and %d, not %d", math.MaxInt32, n)
+	}
 }
 
 func (d *devReader) workdir(v value) {
