@@ -45,58 +45,62 @@ func (d *devReader) fields() []field {
 	if dev == nil {
 		dev = &Dev{}
 	}
+	replicas := isNothing
+	if d.service {
+		replicas = isInteger
+	}
 	return []field{
-		{"affinity", func(v value) { dev.Pod.Affinity = decode[corev1.Affinity](v) }},
-		{"args", d.args},
-		{"autocreate", func(v value) { dev.Autocreate, _ = v.boolean() }},
-		{"command", func(v value) { dev.Command = v.command(dev.Command) }},
-		{"container", func(v value) { dev.Container, _ = v.text() }},
-		{"envFiles", func(v value) { d.envFiles = v.itemsOrOne() }},
-		{"environment", d.readEnvironment},
-		{"externalVolumes", d.externalVolumes},
-		{"forward", func(v value) {
+		{"affinity", "Where the pod may run. Replaces the workload's.", isKubernetes[corev1.Affinity], func(v value) { dev.Pod.Affinity = decode[corev1.Affinity](v) }},
+		{"args", "Arguments of a service's command.", isOneOrMany, d.args},
+		{"autocreate", "Make the workload when there is none.", isBoolean, func(v value) { dev.Autocreate, _ = v.boolean() }},
+		{"command", "What up runs. A text with spaces runs by a shell.", isOneOrMany, func(v value) { dev.Command = v.command(dev.Command) }},
+		{"container", "The container to replace; the first one when unset.", isText, func(v value) { dev.Container, _ = v.text() }},
+		{"envFiles", "Dotenv files; a later one wins over an earlier one, environment over all.", isOneOrMany, func(v value) { d.envFiles = v.itemsOrOne() }},
+		{"environment", "Variables, added to the container's. A name alone takes its value from the laptop.", isPairs, d.readEnvironment},
+		{"externalVolumes", "Claims that exist already, as claim:path or claim:subpath:path.", isList(isText), d.externalVolumes},
+		{"forward", "Local ports that lead to the pod or a Service.", isList(isAnyOf(isText, isObject)), func(v value) {
 			forwards, ports := v.forwards(false)
 			dev.Forward, d.ports = forwards, append(d.ports, ports...)
 		}},
-		{"image", d.image},
-		{"imagePullPolicy", func(v value) { dev.ImagePullPolicy = v.pullPolicy() }},
-		{"initContainer", func(v value) {
+		{"image", "The image to develop in; the container's when unset.", isText, d.image},
+		{"imagePullPolicy", "IfNotPresent when unset.", isOneOf("Always", "IfNotPresent", "Never"), func(v value) { dev.ImagePullPolicy = v.pullPolicy() }},
+		{"initContainer", "Image and resources of the agent.", isObject, func(v value) {
 			v.object([]field{
-				{"image", func(v value) { dev.Agent.Image, _ = v.text() }},
-				{"resources", func(v value) { dev.Agent.Resources = v.resources() }},
+				{"image", "The agent's image.", isText, func(v value) { dev.Agent.Image, _ = v.text() }},
+				{"resources", "The agent's resources.", isObject, func(v value) { dev.Agent.Resources = v.resources() }},
 			})
 		}},
-		{"interface", func(v value) { dev.Interface = v.address() }},
-		{"lifecycle", func(v value) { dev.Lifecycle = v.lifecycle() }},
-		{"metadata", func(v value) { dev.Metadata = v.metadata() }},
-		{"mode", checkMode},
-		{"name", d.name},
-		{"nodeSelector", func(v value) { dev.Pod.NodeSelector = v.labels(false) }},
-		{"persistentVolume", d.persistentVolume},
-		{"priorityClassName", func(v value) { dev.Pod.PriorityClassName, _ = v.text() }},
-		{"probes", func(v value) { dev.Probes = v.probes() }},
-		{"remote", func(v value) {
+		{"interface", "Local address of forwards: localhost or an IP address.", isText, func(v value) { dev.Interface = v.address() }},
+		{"lifecycle", "What becomes of the container's hooks; they stay when unset.", isAnyOf(isBoolean, isObject), func(v value) { dev.Lifecycle = v.lifecycle() }},
+		{"metadata", "Labels and annotations, added to what up creates.", isObject, func(v value) { dev.Metadata = v.metadata() }},
+		{"mode", "sync is the only mode.", isOneOf("sync"), checkMode},
+		{"name", "Name of the workload; the key when unset.", isText, d.name},
+		{"nodeSelector", "Labels of the nodes that the pod may run on. Replaces the workload's.", isPairs, func(v value) { dev.Pod.NodeSelector = v.labels(false) }},
+		{"persistentVolume", "A claim for the workspace.", isObject, d.persistentVolume},
+		{"priorityClassName", "The pod's priority class; the workload's when unset.", isText, func(v value) { dev.Pod.PriorityClassName, _ = v.text() }},
+		{"probes", "Which of the container's probes are kept; none when unset.", isAnyOf(isBoolean, isObject), func(v value) { dev.Probes = v.probes() }},
+		{"remote", "Local port for SSH.", isPort, func(v value) {
 			port, _ := v.port()
 			dev.Remote, d.ports = port, append(d.ports, placedPort{port, v})
 		}},
-		{"replicas", d.replicas},
-		{"resources", func(v value) { dev.Resources = v.resources() }},
-		{"reverse", func(v value) { dev.Reverse = v.reverses() }},
-		{"secrets", d.secrets},
-		{"securityContext", func(v value) { dev.Pod.SecurityContext = v.securityContext() }},
-		{"selector", func(v value) { dev.Selector = v.labels(true) }},
-		{"serviceAccount", func(v value) { dev.Pod.ServiceAccount, _ = v.text() }},
-		{"services", later(d.checkServices)},
-		{"sshServerPort", func(v value) { dev.SSHServerPort, _ = v.port() }},
-		{"sync", d.sync},
-		{"timeout", func(v value) { dev.Timeout = v.timeout(dev.Timeout) }},
-		{"tolerations", func(v value) {
+		{"replicas", "Number of a service's pods; a development container is one.", replicas, d.replicas},
+		{"resources", "Requests and limits; what is not named keeps the container's.", isObject, func(v value) { dev.Resources = v.resources() }},
+		{"reverse", "Ports of the pod that lead to the laptop, as remotePort:localPort.", isList(isText), func(v value) { dev.Reverse = v.reverses() }},
+		{"secrets", "Files that only the development container gets, as local:remote or local:remote:mode.", isList(isText), d.secrets},
+		{"securityContext", "User, groups and privileges; the container's when unset.", isObject, func(v value) { dev.Pod.SecurityContext = v.securityContext() }},
+		{"selector", "Finds the workload by its labels instead of its name.", isPairs, func(v value) { dev.Selector = v.labels(true) }},
+		{"serviceAccount", "The pod's service account; the workload's when unset.", isText, func(v value) { dev.Pod.ServiceAccount, _ = v.text() }},
+		{"services", "Further workloads of the development container. Known, but not applied.", isServices, later(d.checkServices)},
+		{"sshServerPort", "The agent's port in the pod; 2222 when unset.", isPort, func(v value) { dev.SSHServerPort, _ = v.port() }},
+		{"sync", "Folders to sync, as local:remote.", isAnyOf(isList(isAnyOf(isText, isObject)), isObject), d.sync},
+		{"timeout", "How long to wait; a whole number is seconds.", isAnyOf(isDuration, isObject), func(v value) { dev.Timeout = v.timeout(dev.Timeout) }},
+		{"tolerations", "Added to the workload's.", isKubernetes[[]corev1.Toleration], func(v value) {
 			if list := decode[[]corev1.Toleration](v); list != nil {
 				dev.Pod.Tolerations = *list
 			}
 		}},
-		{"volumes", d.volumes},
-		{"workdir", d.workdir},
+		{"volumes", "Folders of the container that survive on the claim.", isList(isText), d.volumes},
+		{"workdir", "Working directory; the image's when unset.", isText, d.workdir},
 	}
 }
 
@@ -263,8 +267,8 @@ func (v value) timeout(unset Timeout) Timeout {
 		return out
 	}
 	v.object([]field{
-		{"default", func(v value) { out.Default = v.duration(out.Default) }},
-		{"resources", func(v value) { out.Resources = v.duration(out.Resources) }},
+		{"default", "Bounds requests and connecting; 60s when unset.", isDuration, func(v value) { out.Default = v.duration(out.Default) }},
+		{"resources", "Bounds the wait for the pod; 120s when unset.", isDuration, func(v value) { out.Resources = v.duration(out.Resources) }},
 	})
 	return out
 }

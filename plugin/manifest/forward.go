@@ -63,14 +63,14 @@ func (v value) forwardObject(root bool) (Forward, bool) {
 	before := len(v.p.problems)
 	f := Forward{}
 	v.object([]field{
-		{"localPort", func(v value) { f.Local, _ = v.port() }},
-		{"remotePort", func(v value) { f.Remote, _ = v.port() }},
-		{"name", func(v value) {
+		{"localPort", "The port here.", isPort, func(v value) { f.Local, _ = v.port() }},
+		{"remotePort", "The port of the pod or the Service.", isPort, func(v value) { f.Remote, _ = v.port() }},
+		{"name", "The name of a Service.", isText, func(v value) {
 			if s, ok := v.text(); ok {
 				f.Service, _ = v.service(s)
 			}
 		}},
-		{"labels", func(v value) { f.Labels = v.labels(false) }},
+		{"labels", "Labels that select a Service.", isPairs, func(v value) { f.Labels = v.labels(false) }},
 	})
 	if len(v.p.problems) > before {
 		return Forward{}, false

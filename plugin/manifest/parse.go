@@ -162,16 +162,16 @@ func (p *parser) root(v value) {
 func (p *parser) rootFields() []field {
 	keep := func(v value) { p.m.Sections[v.key.Value] = v.node }
 	return []field{
-		{"name", func(v value) { p.m.Name, _ = v.text() }},
-		{"icon", keep},
-		{"build", keep},
-		{"deploy", keep},
-		{"destroy", keep},
-		{"dependencies", keep},
-		{"dev", p.dev},
-		{"test", keep},
-		{"external", keep},
-		{"forward", func(v value) { p.m.Forward, p.forwards = v.forwards(true) }},
+		{"name", "Name of the application.", isText, func(v value) { p.m.Name, _ = v.text() }},
+		{"icon", "Kept.", isAnything, keep},
+		{"build", "Images to build. Kept.", isAnything, keep},
+		{"deploy", "How to deploy. Kept.", isAnything, keep},
+		{"destroy", "How to destroy. Kept.", isAnything, keep},
+		{"dependencies", "Other repositories. Kept.", isAnything, keep},
+		{"dev", "Development containers by name.", isDevs, p.dev},
+		{"test", "Tests. Kept.", isAnything, keep},
+		{"external", "External resources. Kept.", isAnything, keep},
+		{"forward", "Forwards that every up opens; each leads to a Service.", isList(isAnyOf(isText, isObject)), func(v value) { p.m.Forward, p.forwards = v.forwards(true) }},
 	}
 }
 

@@ -79,8 +79,8 @@ func brief(problems []string) string {
 func (v value) metadata() Metadata {
 	var m Metadata
 	v.object([]field{
-		{"annotations", func(v value) { m.Annotations = v.annotations() }},
-		{"labels", func(v value) { m.Labels = v.labels(false) }},
+		{"annotations", "Annotations.", isPairs, func(v value) { m.Annotations = v.annotations() }},
+		{"labels", "Labels.", isPairs, func(v value) { m.Labels = v.labels(false) }},
 	})
 	return m
 }
@@ -88,8 +88,8 @@ func (v value) metadata() Metadata {
 func (v value) resources() corev1.ResourceRequirements {
 	var r corev1.ResourceRequirements
 	v.object([]field{
-		{"limits", func(v value) { r.Limits = v.resourceList() }},
-		{"requests", func(v value) { r.Requests = v.resourceList() }},
+		{"limits", "What the container may use at most.", isResourceList, func(v value) { r.Limits = v.resourceList() }},
+		{"requests", "What the container is promised.", isResourceList, func(v value) { r.Requests = v.resourceList() }},
 	})
 	return r
 }
@@ -133,19 +133,19 @@ func (v value) securityContext() *SecurityContext {
 	sc := &SecurityContext{}
 	var capabilities corev1.Capabilities
 	v.object([]field{
-		{"allowPrivilegeEscalation", func(v value) { sc.AllowPrivilegeEscalation = v.booleanPointer() }},
-		{"capabilities", func(v value) {
+		{"allowPrivilegeEscalation", "May a process gain more privileges than its parent.", isBoolean, func(v value) { sc.AllowPrivilegeEscalation = v.booleanPointer() }},
+		{"capabilities", "Linux capabilities.", isObject, func(v value) {
 			v.object([]field{
-				{"add", func(v value) { capabilities.Add = v.capabilities() }},
-				{"drop", func(v value) { capabilities.Drop = v.capabilities() }},
+				{"add", "Capabilities to add.", isList(isText), func(v value) { capabilities.Add = v.capabilities() }},
+				{"drop", "Capabilities to drop.", isList(isText), func(v value) { capabilities.Drop = v.capabilities() }},
 			})
 			sc.Capabilities = &capabilities
 		}},
-		{"fsGroup", func(v value) { sc.FSGroup = v.id() }},
-		{"readOnlyRootFilesystem", func(v value) { sc.ReadOnlyRootFilesystem = v.booleanPointer() }},
-		{"runAsGroup", func(v value) { sc.RunAsGroup = v.id() }},
-		{"runAsNonRoot", func(v value) { sc.RunAsNonRoot = v.booleanPointer() }},
-		{"runAsUser", func(v value) { sc.RunAsUser = v.id() }},
+		{"fsGroup", "The group that owns the pod's volumes.", isID, func(v value) { sc.FSGroup = v.id() }},
+		{"readOnlyRootFilesystem", "Only volumes can be written to.", isBoolean, func(v value) { sc.ReadOnlyRootFilesystem = v.booleanPointer() }},
+		{"runAsGroup", "The group that processes run as.", isID, func(v value) { sc.RunAsGroup = v.id() }},
+		{"runAsNonRoot", "Refuse to run as root.", isBoolean, func(v value) { sc.RunAsNonRoot = v.booleanPointer() }},
+		{"runAsUser", "The user that processes run as.", isID, func(v value) { sc.RunAsUser = v.id() }},
 	})
 	if sc.RunAsNonRoot != nil && *sc.RunAsNonRoot && sc.RunAsUser != nil && *sc.RunAsUser == 0 {
 		v.fail("\"runAsNonRoot\" is true, but \"runAsUser\" is 0, which is root")
@@ -210,7 +210,7 @@ func (v value) decodeInto(out reflect.Value) {
 		fields := make([]field, out.NumField())
 		for i := range fields {
 			name, _, _ := strings.Cut(out.Type().Field(i).Tag.Get("json"), ",")
-			fields[i] = field{name, func(v value) { v.decodeInto(out.Field(i)) }}
+			fields[i] = field{name: name, read: func(v value) { v.decodeInto(out.Field(i)) }}
 		}
 		v.object(fields)
 	case reflect.Slice:

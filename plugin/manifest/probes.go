@@ -8,9 +8,9 @@ func (v value) probes() Probes {
 		return Probes{Liveness: all, Readiness: all, Startup: all}
 	}
 	v.object([]field{
-		{"liveness", func(v value) { p.Liveness, _ = v.boolean() }},
-		{"readiness", func(v value) { p.Readiness, _ = v.boolean() }},
-		{"startup", func(v value) { p.Startup, _ = v.boolean() }},
+		{"liveness", "Keep the liveness probe.", isBoolean, func(v value) { p.Liveness, _ = v.boolean() }},
+		{"readiness", "Keep the readiness probe.", isBoolean, func(v value) { p.Readiness, _ = v.boolean() }},
+		{"startup", "Keep the startup probe.", isBoolean, func(v value) { p.Startup, _ = v.boolean() }},
 	})
 	return p
 }
@@ -23,8 +23,8 @@ func (v value) lifecycle() Lifecycle {
 		return Lifecycle{PostStart: both, PreStop: both}
 	}
 	v.object([]field{
-		{"postStart", func(v value) { l.PostStart = v.hookOrObject() }},
-		{"preStop", func(v value) { l.PreStop = v.hookOrObject() }},
+		{"postStart", "The hook that runs when the container has started.", isAnyOf(isBoolean, isObject), func(v value) { l.PostStart = v.hookOrObject() }},
+		{"preStop", "The hook that runs before the container is stopped.", isAnyOf(isBoolean, isObject), func(v value) { l.PreStop = v.hookOrObject() }},
 	})
 	return l
 }
@@ -44,8 +44,8 @@ func (v value) hookOrObject() Hook {
 	var command Command
 	var h Hook
 	v.object([]field{
-		{"command", func(v value) { command = v.command(Command{}) }},
-		{"enabled", func(v value) { h = v.hook() }},
+		{"command", "Replaces the hook.", isOneOrMany, func(v value) { command = v.command(Command{}) }},
+		{"enabled", "false removes the hook.", isBoolean, func(v value) { h = v.hook() }},
 	})
 	if !h.Removed {
 		h.Command = command

@@ -22,12 +22,12 @@ func (d *devReader) sync(v value) {
 	}
 	mode := SyncMode("")
 	v.object([]field{
-		{"folders", d.syncList},
-		{"mode", func(v value) { mode = v.syncMode() }},
-		{"gitignore", func(v value) { d.dev.GitIgnore, _ = v.boolean() }},
-		{"compression", later(func(v value) { v.boolean() })},
-		{"verbose", later(func(v value) { v.boolean() })},
-		{"rescanInterval", later(func(v value) { v.integer() })},
+		{"folders", "Folders to sync, as local:remote.", isList(isAnyOf(isText, isObject)), d.syncList},
+		{"mode", "Of all folders that name none.", isOneOf(syncModes()...), func(v value) { mode = v.syncMode() }},
+		{"gitignore", "Let the .gitignore files in the folders count.", isBoolean, func(v value) { d.dev.GitIgnore, _ = v.boolean() }},
+		{"compression", "Known, but not applied.", isBoolean, later(func(v value) { v.boolean() })},
+		{"verbose", "Known, but not applied.", isBoolean, later(func(v value) { v.boolean() })},
+		{"rescanInterval", "Known, but not applied.", isInteger, later(func(v value) { v.integer() })},
 	})
 	for i := range d.dev.Sync {
 		if f := &d.dev.Sync[i]; f.Mode == "" {
@@ -38,9 +38,11 @@ func (d *devReader) sync(v value) {
 
 // syncMode reads which side of a sync may change the other.
 func (v value) syncMode() SyncMode {
-	s, _ := v.oneOf(string(SyncTwoWay), string(SyncPush), string(SyncPull))
+	s, _ := v.oneOf(syncModes()...)
 	return SyncMode(s)
 }
+
+func syncModes() []string { return []string{string(SyncTwoWay), string(SyncPush), string(SyncPull)} }
 
 func (d *devReader) syncList(v value) {
 	if !v.isList() {
@@ -65,11 +67,11 @@ func (d *devReader) syncFolder(v value) {
 	var mode SyncMode
 	var found bool
 	v.object([]field{
-		{"path", func(v value) {
+		{"path", "The folder, as local:remote.", isText, func(v value) {
 			at = v
 			text, found = v.expanded()
 		}},
-		{"mode", func(v value) { mode = v.syncMode() }},
+		{"mode", "two-way, or one way.", isOneOf(syncModes()...), func(v value) { mode = v.syncMode() }},
 	})
 	switch {
 	case found:
@@ -206,24 +208,24 @@ func (d *devReader) persistentVolume(v value) {
 	pv.Enabled = true
 	d.claim = &v
 	v.object([]field{
-		{"accessMode", func(v value) {
+		{"accessMode", "ReadWriteOnce when unset.", isOneOf(string(corev1.ReadWriteOnce), string(corev1.ReadWriteOncePod), string(corev1.ReadWriteMany)), func(v value) {
 			s, _ := v.oneOf(string(corev1.ReadWriteOnce), string(corev1.ReadWriteOncePod), string(corev1.ReadWriteMany))
 			pv.AccessMode = corev1.PersistentVolumeAccessMode(s)
 		}},
-		{"annotations", func(v value) { pv.Annotations = v.annotations() }},
-		{"enabled", func(v value) {
+		{"annotations", "Annotations of the claim.", isPairs, func(v value) { pv.Annotations = v.annotations() }},
+		{"enabled", "true when the section is there.", isBoolean, func(v value) {
 			pv.Enabled, _ = v.boolean()
 			d.claim = &v
 		}},
-		{"labels", func(v value) { pv.Labels = v.labels(false) }},
-		{"size", func(v value) {
+		{"labels", "Labels of the claim.", isPairs, func(v value) { pv.Labels = v.labels(false) }},
+		{"size", "5Gi when unset.", isQuantity, func(v value) {
 			if q, ok := v.quantity(); ok && q.IsZero() {
 				v.fail("the size of a volume must be more than 0")
 			}
 			pv.Size = v.node.Value
 		}},
-		{"storageClass", func(v value) { pv.StorageClass, _ = v.text() }},
-		{"volumeMode", func(v value) {
+		{"storageClass", "The cluster's default when unset.", isText, func(v value) { pv.StorageClass, _ = v.text() }},
+		{"volumeMode", "Filesystem is the only mode.", isOneOf(string(corev1.PersistentVolumeFilesystem)), func(v value) {
 			s, _ := v.text()
 			if s != string(corev1.PersistentVolumeFilesystem) {
 				v.fail("must be \"Filesystem\", since files are synced to it, not %q", s)

@@ -30,6 +30,7 @@ func serviceFields(fields []field) []field {
 	out := slices.Clone(fields)
 	for i, f := range out {
 		if slices.Contains(refused, f.name) {
+			out[i].shape = nil
 			out[i].read = func(v value) { v.fail("%q is not supported in \"services\"", f.name) }
 		}
 	}

@@ -18,13 +18,19 @@ type value struct {
 	// key is the node of the key that it stands under; nil in a list.
 	key  *yaml.Node
 	path string
+	// asked is where object leaves its fields instead of reading them, for the
+	// schema; nil when a manifest is read.
+	asked *[]field
 }
 
-// field is a known key of a map, with what reads its value. It is not called
-// for a key without a value, which is as good as absent.
+// field is a known key of a map: what editors say of it, what may stand there
+// as far as a schema can tell, and what reads it. That is not called for a key
+// without a value, which is as good as absent.
 type field struct {
-	name string
-	read func(value)
+	name  string
+	about string
+	shape shape
+	read  func(value)
 }
 
 // fail adds a problem at the value.
@@ -162,7 +168,7 @@ func (v value) items() []value {
 	}
 	out := make([]value, len(v.node.Content))
 	for i, n := range v.node.Content {
-		out[i] = value{p: v.p, node: n, path: v.path + "[" + strconv.Itoa(i) + "]"}
+		out[i] = value{p: v.p, node: n, path: v.path + "[" + strconv.Itoa(i) + "]", asked: v.asked}
 	}
 	return out
 }
@@ -211,6 +217,10 @@ func (v value) entries() []value {
 // object reads a map whose keys are known. A key that is not is a problem, with
 // the name that was probably meant.
 func (v value) object(fields []field) {
+	if v.asked != nil {
+		*v.asked = fields
+		return
+	}
 	for _, e := range v.entries() {
 		i := slices.IndexFunc(fields, func(f field) bool { return f.name == e.key.Value })
 		switch {

@@ -92,6 +92,7 @@ func dependencies() []dependency {
 		{"github.com/pkg/sftp", []string{"agent/runner"}, "SFTP is served where the files are: in the dev container"},
 		{"github.com/rjeczalik/notify", []string{"syncproto/watch"}, "its kinds of events differ by system, and one file hides that"},
 		{"github.com/rogpeppe/go-internal/...", nil, "script tests"},
+		{"github.com/santhosh-tekuri/jsonschema/v6", nil, "whether the schema for editors takes what the parser takes"},
 		{"github.com/spf13/cobra", []string{"plugin"}, "cobra stops at plugin: below it are plain arguments"},
 		{"github.com/zeebo/blake3", []string{"syncproto/chunk", "syncproto/tree"}, "two packages decide what a digest is: of a content, and of a tree"},
 		{"go.yaml.in/yaml/v3", []string{"plugin/manifest"}, "only its nodes carry line numbers"},
