@@ -234,6 +234,8 @@ func (p *parser) hint(owner, name string) string {
 	isDevField := func(f field) bool { return f.name == name }
 	inDev := strings.HasPrefix(owner, "dev.") && !strings.ContainsAny(owner[len("dev."):], ".[")
 	switch {
+	case owner == "" && name == "services":
+		return `a Compose file is not read; a manifest has development containers under "dev"`
 	case owner == "" && slices.ContainsFunc((&devReader{p: p}).fields(), isDevField):
 		return fmt.Sprintf("it belongs to a development container: \"dev.<name>.%s\"", name)
 	case !inDev:
