@@ -44,7 +44,8 @@ type Dev struct {
 	Workload string
 	// Selector finds the workload by labels instead of by name.
 	Selector map[string]string
-	// Container is the container to replace; empty means the first one.
+	// Container is the container to replace; empty means the one that kubectl
+	// takes where none is named.
 	Container string
 	// Image replaces the container's image; empty keeps it.
 	Image string

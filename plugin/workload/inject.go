@@ -138,14 +138,19 @@ func checkPrior(w *Workload, prior *appsv1.Deployment, dev string) error {
 	return nil
 }
 
-// containerIndex finds the dev container; no name means the first.
+// containerIndex finds the dev container; no name means the one that kubectl
+// takes: the template's default where it names one that is there, else the
+// first.
 func containerIndex(w *Workload, name string) (int, error) {
 	var names []string
-	for i, c := range w.Template.Spec.Containers {
-		if name == "" || c.Name == name {
-			return i, nil
-		}
+	for _, c := range w.Template.Spec.Containers {
 		names = append(names, c.Name)
+	}
+	if name == "" && len(names) > 0 {
+		return max(0, slices.Index(names, w.Template.Annotations[annotationDefaultContainer])), nil
+	}
+	if i := slices.Index(names, name); i >= 0 {
+		return i, nil
 	}
 	return 0, &ContainerError{Workload: w.String(), Container: name, Containers: names}
 }

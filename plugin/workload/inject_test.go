@@ -360,3 +360,27 @@ func TestSidecarUser(t *testing.T) {
 		})
 	}
 }
+
+// TestDevContainer chooses the container to develop in.
+func TestDevContainer(t *testing.T) {
+	for _, tt := range []struct{ name, annotation, manifest, want string }{
+		{"the first", "", "", "proxy"},
+		{"the template's default", "web", "", "web"},
+		{"the manifest's", "proxy", "web", "web"},
+		{"a default that is not there", "gone", "", "proxy"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, s := FromDeployment(testDeployment("api")), testSpec("api")
+			w.Template.Spec.Containers = []corev1.Container{{Name: "proxy"}, {Name: "web"}}
+			w.Template.Annotations = map[string]string{annotationDefaultContainer: tt.annotation}
+			s.Dev.Container = tt.manifest
+			r, err := Clone(w, nil, s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Container != tt.want {
+				t.Errorf("develops in %q, want %q", r.Container, tt.want)
+			}
+		})
+	}
+}

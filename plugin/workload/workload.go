@@ -51,6 +51,9 @@ const (
 	// AnnotationSecrets is on the clone's pod template: a digest of the files
 	// of the Secret.
 	AnnotationSecrets = "dev.okteto.com/secrets"
+	// annotationDefaultContainer is kubectl's: the container that is meant
+	// where none is named, when a proxy comes before it.
+	annotationDefaultContainer = "kubectl.kubernetes.io/default-container"
 	// AnnotationHolder is on the clone: who applied it last.
 	AnnotationHolder = "dev.okteto.com/holder"
 	// AnnotationForwards is on the Lease: the open forwards, a JSON list of
