@@ -215,23 +215,37 @@ func sidecarSecurity(dev *corev1.Container, pod *corev1.PodSecurityContext) *cor
 
 // sidecarResources returns the manifest's resources of the agent. Where it
 // has none and the dev container has some, the sidecar gets small ones of the
-// same kinds: a quota refuses a pod in which one container lacks them.
+// same kinds: a quota refuses a pod in which one container lacks them. Its
+// limit is not above the dev container's, as long as sync works within that:
+// a LimitRange that allows the one allows the other.
 func sidecarResources(dev *corev1.Container, want corev1.ResourceRequirements) corev1.ResourceRequirements {
 	if len(want.Requests) > 0 || len(want.Limits) > 0 {
 		return want
 	}
 	var r corev1.ResourceRequirements
-	set := func(name corev1.ResourceName, request, limit string) {
+	set := func(name corev1.ResourceName, request, least, most string) {
 		_, requested := dev.Resources.Requests[name]
-		_, limited := dev.Resources.Limits[name]
+		limit, limited := dev.Resources.Limits[name]
 		if requested || limited {
 			r.Requests = mergeList(r.Requests, corev1.ResourceList{name: resource.MustParse(request)})
 		}
 		if limited {
-			r.Limits = mergeList(r.Limits, corev1.ResourceList{name: resource.MustParse(limit)})
+			limit = clamped(limit, resource.MustParse(least), resource.MustParse(most))
+			r.Limits = mergeList(r.Limits, corev1.ResourceList{name: limit})
 		}
 	}
-	set(corev1.ResourceCPU, "10m", "1")
-	set(corev1.ResourceMemory, "64Mi", "512Mi")
+	set(corev1.ResourceCPU, "10m", "250m", "1")
+	set(corev1.ResourceMemory, "64Mi", "128Mi", "512Mi")
 	return r
+}
+
+// clamped returns q, or the bound that it is beyond.
+func clamped(q, least, most resource.Quantity) resource.Quantity {
+	if q.Cmp(least) < 0 {
+		return least
+	}
+	if q.Cmp(most) > 0 {
+		return most
+	}
+	return q
 }

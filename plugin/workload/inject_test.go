@@ -384,3 +384,28 @@ func TestDevContainer(t *testing.T) {
 		})
 	}
 }
+
+// TestSidecarResources holds the sidecar to what a LimitRange lets the dev
+// container have.
+func TestSidecarResources(t *testing.T) {
+	list := func(cpu, memory string) corev1.ResourceList {
+		return corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse(memory)}
+	}
+	for _, tt := range []struct {
+		name      string
+		dev, want corev1.ResourceRequirements
+	}{
+		{"nothing", corev1.ResourceRequirements{}, corev1.ResourceRequirements{}},
+		{"requests alone", corev1.ResourceRequirements{Requests: list("2", "4Gi")}, corev1.ResourceRequirements{Requests: list("10m", "64Mi")}},
+		{"large", corev1.ResourceRequirements{Limits: list("4", "8Gi")}, corev1.ResourceRequirements{Requests: list("10m", "64Mi"), Limits: list("1", "512Mi")}},
+		{"smaller than the usual", corev1.ResourceRequirements{Limits: list("500m", "256Mi")}, corev1.ResourceRequirements{Requests: list("10m", "64Mi"), Limits: list("500m", "256Mi")}},
+		{"too small for sync", corev1.ResourceRequirements{Limits: list("10m", "16Mi")}, corev1.ResourceRequirements{Requests: list("10m", "64Mi"), Limits: list("250m", "128Mi")}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := sidecarResources(&corev1.Container{Resources: tt.dev}, corev1.ResourceRequirements{})
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
