@@ -48,14 +48,20 @@ func shortDir(t *testing.T) string {
 // start runs a runner until the test ends, when nothing of it may be left.
 func start(t *testing.T) (*Client, string) {
 	t.Helper()
+	dir := shortDir(t)
+	return startIn(t, dir, dir), dir
+}
+
+// startIn starts a runner with its socket in dir and another working directory.
+func startIn(t *testing.T, dir, workdir string) *Client {
+	t.Helper()
 	// The first use of signals starts a goroutine that stays.
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGCHLD)
 	signal.Stop(signals)
 	before := runtime.NumGoroutine()
-	dir := shortDir(t)
 	r := New(Config{
-		Dir: dir, Exe: "/bin/true", Version: "1.2.3", Workdir: dir,
+		Dir: dir, Exe: "/bin/true", Version: "1.2.3", Workdir: workdir,
 		Env:         []string{"PATH=/usr/bin:/bin", "HOME=" + dir},
 		StopGrace:   time.Second,
 		HangUpGrace: 100 * time.Millisecond,
@@ -78,7 +84,7 @@ func start(t *testing.T) (*Client, string) {
 		stacks := make([]byte, 1<<20)
 		t.Errorf("goroutines are left:\n%s", stacks[:runtime.Stack(stacks, true)])
 	})
-	return &Client{Dir: dir, Wait: 10 * time.Second}, dir
+	return &Client{Dir: dir, Wait: 10 * time.Second}
 }
 
 // bounded returns a context for what only ends if all goes well.
@@ -190,6 +196,20 @@ func TestTerminal(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing in\n%s", want, out)
 		}
+	}
+}
+
+// TestClosedWorkdir runs commands of a user who may not enter the image's
+// working directory: they start where the runtime started the runner.
+func TestClosedWorkdir(t *testing.T) {
+	dir := shortDir(t)
+	c := startIn(t, dir, filepath.Join(dir, "closed"))
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if exit, out, said := run(t, c, Start{Line: "pwd"}, strings.NewReader("")); out != here+"\n" {
+		t.Errorf("%+v, in %q, want %q: %s", exit, out, here, said)
 	}
 }
 

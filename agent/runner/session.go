@@ -41,7 +41,7 @@ func (r *Runner) startProcess(s Start) (*process, error) {
 		return nil, err
 	}
 	p := &process{reaper: r.reaper, tty: s.TTY != nil, memory: watchMemory(cgroupDir)}
-	attr := &os.ProcAttr{Dir: r.hello.Workdir, Env: env, Sys: &syscall.SysProcAttr{Setsid: true}}
+	attr := &os.ProcAttr{Dir: r.startDir(), Env: env, Sys: &syscall.SysProcAttr{Setsid: true}}
 	var theirs []*os.File
 	if p.tty {
 		master, slave, err := openTerminal(*s.TTY)
@@ -66,6 +66,17 @@ func (r *Runner) startProcess(s Start) (*process, error) {
 		return nil, newStartError(c.argv[0], err)
 	}
 	return p, nil
+}
+
+// startDir returns where commands start. A folder that this user may not enter,
+// such as another user's home under a uid that the image does not know, is left
+// to the runtime: it entered it before it became this user, and "" is where it
+// started this process.
+func (r *Runner) startDir() string {
+	if unix.Access(r.hello.Workdir, unix.X_OK) != nil {
+		return ""
+	}
+	return r.hello.Workdir
 }
 
 // pipes makes the three pipes and returns the ends for the process.
