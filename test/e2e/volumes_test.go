@@ -92,11 +92,17 @@ func (p *place) built(base string, files map[string]string) string {
 			p.t.Fatal(err)
 		}
 	}
-	dockerfile := fmt.Sprintf("FROM %s/%s\nCOPY files /app\n", p.Registry, base)
+	return p.image(dir, "seeded", fmt.Sprintf("FROM %s/%s\nCOPY files /app\n", p.Registry, base))
+}
+
+// image builds the image of a Dockerfile, with dir as its context, pushes it
+// under a tag of this test's own and returns its name.
+func (p *place) image(dir, name, dockerfile string) string {
+	p.t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(dockerfile), 0o644); err != nil {
 		p.t.Fatal(err)
 	}
-	image := fmt.Sprintf("%s/seeded:%s", p.Registry, p.Namespace)
+	image := fmt.Sprintf("%s/%s:%s", p.Registry, name, p.Namespace)
 	cmd := exec.CommandContext(p.t.Context(), "buildctl", "build", "--frontend", "dockerfile.v0", "--local", "context="+dir,
 		"--local", "dockerfile="+dir, "--output", "type=image,name="+image+",push=true,registry.insecure=true")
 	if out, err := cmd.CombinedOutput(); err != nil {
