@@ -13,8 +13,8 @@ type key struct {
 	name string
 	// unit is what it counts; "" for a quotient.
 	unit string
-	// target is the most that it should be; 0 for none.
-	target float64
+	// target is the most that it should be, least the least; 0 for none.
+	target, least float64
 	// of is the key of ours that a peer's figure stands beside, and peer that
 	// peer's name; "" for ours.
 	of, peer string
@@ -69,6 +69,7 @@ func ours() []key {
 		{name: "swap_ratio", target: 1.5},
 		{name: "restore_s", unit: "s"},
 		{name: "agent_bytes", unit: "B", target: 12 << 20},
+		{name: "matrix_pass", least: 32},
 	}
 }
 
@@ -93,6 +94,21 @@ func peers() []key {
 		key{name: "mutagen_edit_p50_ms", unit: "ms", of: "edit_p50_ms", peer: "mutagen"},
 		key{name: "mutagen_edit_p95_ms", unit: "ms", of: "edit_p95_ms", peer: "mutagen"},
 	)
+}
+
+// judge renders what a figure should be, and whether it is.
+func (k key) judge(f figure, measured bool) (target, met string) {
+	good := true
+	switch {
+	case k.target > 0:
+		target, good = "<= "+show(k.target), f.value <= k.target
+	case k.least > 0:
+		target, good = ">= "+show(k.least), f.value >= k.least
+	}
+	if target != "" && measured {
+		met = map[bool]string{true: "yes", false: "NO"}[good]
+	}
+	return target, met
 }
 
 // find returns the key of that name.
@@ -133,6 +149,7 @@ func measurements() []measurement {
 		{`(rsync_)?big_edit_.*`, (*bench).bigEdits},
 		{`syncthing_.*`, (*bench).syncthing},
 		{`mutagen_.*`, (*bench).mutagen},
+		{`matrix_pass`, (*bench).matrix},
 	}
 }
 

@@ -94,3 +94,45 @@ func TestQuantile(t *testing.T) {
 		}
 	}
 }
+
+// TestCells counts cells, and neither the test around them nor output.
+func TestCells(t *testing.T) {
+	passed, failed, err := cells(strings.NewReader(`{"Action":"start","Package":"e2e"}
+{"Action":"run","Test":"TestPolicies/none/busybox"}
+{"Action":"output","Test":"TestPolicies/none/busybox","Output":"pass"}
+{"Action":"pass","Test":"TestPolicies/none/busybox","Elapsed":3.2}
+{"Action":"fail","Test":"TestPolicies/none/scratch","Elapsed":1}
+{"Action":"pass","Test":"TestPolicies/quota/scratch","Elapsed":1}
+{"Action":"pass","Test":"TestPoliciesBesides/mesh","Elapsed":1}
+{"Action":"fail","Test":"TestPolicies"}
+{"Action":"fail"}
+`))
+	if err != nil || passed != 2 || !slices.Equal(failed, []string{"none/scratch"}) {
+		t.Errorf("passed %d, failed %q, %v", passed, failed, err)
+	}
+	if _, _, err := cells(strings.NewReader("no JSON")); err == nil {
+		t.Error("what is no JSON was read")
+	}
+}
+
+// TestJudge looks at both kinds of targets.
+func TestJudge(t *testing.T) {
+	for _, tt := range []struct {
+		k           key
+		value       float64
+		target, met string
+	}{
+		{key{target: 10}, 10, "<= 10", "yes"},
+		{key{target: 10}, 11, "<= 10", "NO"},
+		{key{least: 32}, 32, ">= 32", "yes"},
+		{key{least: 32}, 31, ">= 32", "NO"},
+		{key{}, 1, "", ""},
+	} {
+		if target, met := tt.k.judge(figure{value: tt.value}, true); target != tt.target || met != tt.met {
+			t.Errorf("%+v, %v: %q, %q", tt.k, tt.value, target, met)
+		}
+		if _, met := tt.k.judge(figure{}, false); met != "" {
+			t.Errorf("%+v, not measured: %q", tt.k, met)
+		}
+	}
+}

@@ -63,16 +63,11 @@ func (r *report) table(out io.Writer) error {
 		if !measured && beside == "" {
 			continue
 		}
-		value, target, met := "", "", ""
+		value := ""
 		if measured {
 			value = strings.TrimSpace(show(f.value) + " " + k.unit)
 		}
-		if k.target > 0 {
-			target = "<= " + show(k.target)
-		}
-		if k.target > 0 && measured {
-			met = map[bool]string{true: "yes", false: "NO"}[f.value <= k.target]
-		}
+		target, met := k.judge(f, measured)
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", k.name, value, target, met, beside, f.note)
 	}
 	if err := table.Flush(); err != nil {
