@@ -17,7 +17,7 @@ const (
 )
 
 // nonRootUser is the sidecar's user where the pod must not run as root and
-// names no user: the image's own default would be root.
+// neither names a user nor tells the image's: the agent image's own is root.
 const nonRootUser = 65532
 
 // renderDev turns the original's container into the dev container: the runner
@@ -189,28 +189,36 @@ func renderPod(spec *corev1.PodSpec, f *manifest.PodFields) {
 }
 
 // sidecarSecurity returns what the sidecar may do: what the dev container may,
-// without privileges that only its own process needs.
-func sidecarSecurity(dev *corev1.Container, pod *corev1.PodSecurityContext) *corev1.SecurityContext {
-	sc := dev.SecurityContext.DeepCopy()
+// without privileges that only its own process needs. imageUser is the user of
+// the dev container's image, nil when it is not known.
+func sidecarSecurity(dev *corev1.SecurityContext, pod *corev1.PodSecurityContext, imageUser *int64) *corev1.SecurityContext {
+	sc := dev.DeepCopy()
 	if sc == nil {
 		sc = &corev1.SecurityContext{}
 	}
 	sc.Privileged = nil
 	sc.ProcMount = nil
 	sc.ReadOnlyRootFilesystem = new(true)
-	nonRoot, named := sc.RunAsNonRoot, sc.RunAsUser
-	if pod != nil {
-		if nonRoot == nil {
-			nonRoot = pod.RunAsNonRoot
-		}
-		if named == nil {
-			named = pod.RunAsUser
-		}
-	}
-	if nonRoot != nil && *nonRoot && named == nil {
+	if userLeftToImage(dev, pod) {
 		sc.RunAsUser = new(int64(nonRootUser))
+		override(&sc.RunAsUser, imageUser)
 	}
 	return sc
+}
+
+// userLeftToImage tells whether a container must not run as root, and only its
+// image says as whom it does.
+func userLeftToImage(dev *corev1.SecurityContext, pod *corev1.PodSecurityContext) bool {
+	var nonRoot *bool
+	var user *int64
+	if pod != nil {
+		nonRoot, user = pod.RunAsNonRoot, pod.RunAsUser
+	}
+	if dev != nil {
+		override(&nonRoot, dev.RunAsNonRoot)
+		override(&user, dev.RunAsUser)
+	}
+	return nonRoot != nil && *nonRoot && user == nil
 }
 
 // sidecarResources returns the manifest's resources of the agent. Where it

@@ -37,6 +37,9 @@ type Spec struct {
 	// that has them; Swap sets it.
 	Secrets   []SecretFile
 	SecretUID types.UID
+	// ImageUser is the user of the dev container's image by number, nil when
+	// it is not known: a clone that exists keeps what it was made with.
+	ImageUser *int64
 	// Roots are the sync targets; nil means those of Dev.Sync.
 	Roots []string
 }
@@ -88,6 +91,10 @@ func Clone(w *Workload, prior *appsv1.Deployment, s Spec) (*Rendered, error) {
 	user, _, _ := strings.Cut(s.Holder, "@")
 	if kept.user != "" {
 		user = kept.user
+	}
+
+	if prior != nil {
+		s.ImageUser = kept.sidecarUser
 	}
 
 	renderIdentity(w, t)
@@ -180,6 +187,8 @@ type kept struct {
 	key, user string
 	// seeded is true when an init container seeds the workspace.
 	seeded bool
+	// sidecarUser is whom the sidecar runs as, nil for the image's or the pod's.
+	sidecarUser *int64
 }
 
 func keptFrom(prior *appsv1.Deployment) kept {
@@ -191,6 +200,9 @@ func keptFrom(prior *appsv1.Deployment) kept {
 	for _, c := range prior.Spec.Template.Spec.InitContainers {
 		if c.Name != config.SidecarContainer || len(c.Args) == 0 {
 			continue
+		}
+		if c.SecurityContext != nil {
+			k.sidecarUser = c.SecurityContext.RunAsUser
 		}
 		if s, err := config.ParseSidecar(c.Args[1:]); err == nil && len(s.AuthorizedKeys) > 0 {
 			k.key = s.AuthorizedKeys[0]

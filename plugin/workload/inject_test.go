@@ -339,18 +339,22 @@ func TestSidecarUser(t *testing.T) {
 		name string
 		dev  *corev1.SecurityContext
 		pod  *corev1.PodSecurityContext
-		want *int64
+		// image is the image's user, as far as it is known.
+		image, want *int64
 	}{
-		{"nothing set", nil, nil, nil},
-		{"a user", &corev1.SecurityContext{RunAsUser: new(int64(7))}, nil, new(int64(7))},
-		{"the pod's user", nil, &corev1.PodSecurityContext{RunAsNonRoot: new(true), RunAsUser: new(int64(7))}, nil},
-		{"non-root without a user", nil, &corev1.PodSecurityContext{RunAsNonRoot: new(true)}, new(int64(nonRootUser))},
-		{"own non-root", &corev1.SecurityContext{RunAsNonRoot: new(true)}, nil, new(int64(nonRootUser))},
-		{"own root", &corev1.SecurityContext{RunAsNonRoot: new(false)}, &corev1.PodSecurityContext{RunAsNonRoot: new(true)}, nil},
+		{"nothing set", nil, nil, nil, nil},
+		{"a user", &corev1.SecurityContext{RunAsUser: new(int64(7))}, nil, nil, new(int64(7))},
+		{"the pod's user", nil, &corev1.PodSecurityContext{RunAsNonRoot: new(true), RunAsUser: new(int64(7))}, nil, nil},
+		{"non-root without a user", nil, &corev1.PodSecurityContext{RunAsNonRoot: new(true)}, nil, new(int64(nonRootUser))},
+		{"own non-root", &corev1.SecurityContext{RunAsNonRoot: new(true)}, nil, nil, new(int64(nonRootUser))},
+		{"own root", &corev1.SecurityContext{RunAsNonRoot: new(false)}, &corev1.PodSecurityContext{RunAsNonRoot: new(true)}, nil, nil},
+		{"non-root, the image's user", nil, &corev1.PodSecurityContext{RunAsNonRoot: new(true)}, new(int64(1000)), new(int64(1000))},
+		{"a user, not the image's", &corev1.SecurityContext{RunAsUser: new(int64(7)), RunAsNonRoot: new(true)}, nil, new(int64(1000)), new(int64(7))},
+		{"root, whatever the image's user", nil, nil, new(int64(1000)), nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := sidecarSecurity(&corev1.Container{SecurityContext: tt.dev}, tt.pod)
+			got := sidecarSecurity(tt.dev, tt.pod, tt.image)
 			if diff := cmp.Diff(tt.want, got.RunAsUser); diff != "" {
 				t.Error(diff)
 			}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -69,32 +70,69 @@ func terminated(p *corev1.Pod, container string, ran time.Time) string {
 	return ""
 }
 
-// Workdir returns the working directory of a workload's first container: the
-// spec's, else what a running pod says when it is asked. Empty when neither
-// tells: an image without the program pwd keeps it to itself.
+// Workdir returns the working directory of a workload's container, that in
+// which one develops unless the manifest names another: the spec's, else what a
+// running pod says when it is asked. Empty when neither tells: an image without
+// the program pwd keeps it to itself.
 func (c *Client) Workdir(ctx context.Context, w *Workload) string {
-	container := &w.Template.Spec.Containers[0]
+	i, err := containerIndex(w, "")
+	if err != nil {
+		return ""
+	}
+	container := &w.Template.Spec.Containers[i]
 	if container.WorkingDir != "" {
 		return container.WorkingDir
 	}
+	pod := c.runningPod(ctx, w)
+	if pod == nil {
+		return ""
+	}
+	out, err := c.Exec(ctx, pod.Name, container.Name, []string{"pwd"}, nil)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// runningPod returns a pod of the original that runs; nil when none is found.
+func (c *Client) runningPod(ctx context.Context, w *Workload) *corev1.Pod {
 	pods, err := c.Kube.CoreV1().Pods(c.Namespace).List(ctx, metav1.ListOptions{
 		LabelSelector: metav1.FormatLabelSelector(w.Selector),
 	})
 	if err != nil {
-		return ""
+		return nil
 	}
 	for i := range pods.Items {
 		p := &pods.Items[i]
-		if p.Status.Phase != corev1.PodRunning || p.DeletionTimestamp != nil {
-			continue
+		if p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil && p.Labels[LabelInteractive] == "" {
+			return p
 		}
-		out, err := c.Exec(ctx, p.Name, container.Name, []string{"pwd"}, nil)
-		if err != nil {
-			return ""
-		}
-		return strings.TrimSpace(string(out))
 	}
-	return ""
+	return nil
+}
+
+// imageUser returns the user by number that the image of the dev container
+// has, where that decides as whom the sidecar has to run: the kubelet tells of
+// the original's pod, from Kubernetes 1.33. nil when it is not needed or known.
+func (c *Client) imageUser(ctx context.Context, w *Workload, dev *manifest.Dev) *int64 {
+	i, err := containerIndex(w, dev.Container)
+	if err != nil || dev.Image != "" {
+		return nil
+	}
+	container := &w.Template.Spec.Containers[i]
+	if !userLeftToImage(mergeSecurity(container.SecurityContext, dev.Pod.SecurityContext), w.Template.Spec.SecurityContext) {
+		return nil
+	}
+	pod := c.runningPod(ctx, w)
+	if pod == nil {
+		return nil
+	}
+	for _, s := range pod.Status.ContainerStatuses {
+		if s.Name == container.Name && s.User != nil && s.User.Linux != nil {
+			return &s.User.Linux.UID
+		}
+	}
+	return nil
 }
 
 // ServiceByLabels returns the name of the first Service that has the labels.

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -36,5 +37,50 @@ func TestTerminatedIgnoresEarlierEnds(t *testing.T) {
 		if got := terminated(p, "main", ran); got != test.want {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
 		}
+	}
+}
+
+// TestSidecarTakesTheImagesUser swaps a workload that must not run as root and
+// leaves its user to the image: the sidecar is the user that the original's pod
+// runs as, and stays so when that pod is gone.
+func TestSidecarTakesTheImagesUser(t *testing.T) {
+	d := testDeployment("api")
+	d.Spec.Template.Spec.SecurityContext = &corev1.PodSecurityContext{RunAsNonRoot: new(true)}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "api-1", Namespace: testNamespace, Labels: d.Spec.Template.Labels}}
+	pod.Status.Phase = corev1.PodRunning
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{
+		{Name: "proxy", User: &corev1.ContainerUser{Linux: &corev1.LinuxContainerUser{UID: 1337}}},
+		{Name: "web", User: &corev1.ContainerUser{Linux: &corev1.LinuxContainerUser{UID: 1000}}},
+	}
+	c, _ := newClient(t, d, pod)
+	for _, round := range []string{"first", "second"} {
+		f, err := c.Find(t.Context(), Query{Name: "api", Dev: "api"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Swap(t.Context(), f, testSpec("api")); err != nil {
+			t.Fatal(err)
+		}
+		clone, err := c.Kube.AppsV1().Deployments(testNamespace).Get(t.Context(), "api-okteto", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(new(int64(1000)), clone.Spec.Template.Spec.InitContainers[0].SecurityContext.RunAsUser); diff != "" {
+			t.Errorf("the sidecar's user after the %s swap: %s", round, diff)
+		}
+		if err := c.Kube.CoreV1().Pods(testNamespace).DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestWorkdir asks for the working directory of the container to develop in.
+func TestWorkdir(t *testing.T) {
+	d := testDeployment("api")
+	d.Spec.Template.Annotations = map[string]string{annotationDefaultContainer: "web"}
+	d.Spec.Template.Spec.Containers = []corev1.Container{{Name: "proxy", WorkingDir: "/proxy"}, {Name: "web", WorkingDir: "/srv"}}
+	c, _ := newClient(t, d)
+	if got := c.Workdir(t.Context(), FromDeployment(d)); got != "/srv" {
+		t.Errorf("got %q", got)
 	}
 }

@@ -199,7 +199,7 @@ func sidecar(spec *corev1.PodSpec, s *Spec, dev *corev1.Container, places []plac
 		Lifecycle:       &corev1.Lifecycle{PostStart: &corev1.LifecycleHandler{Exec: install}},
 		VolumeMounts:    mounts,
 		Resources:       sidecarResources(dev, s.Dev.Agent.Resources),
-		SecurityContext: sidecarSecurity(dev, spec.SecurityContext),
+		SecurityContext: sidecarSecurity(dev.SecurityContext, spec.SecurityContext, s.ImageUser),
 	}
 }
 

@@ -167,6 +167,12 @@ func TestPoliciesBesides(t *testing.T) {
 			newPlace(t).developsUnder(policy, bases("")[0])
 		})
 	}
+	t.Run("user of the image alone", func(t *testing.T) {
+		t.Parallel()
+		p := newPlace(t)
+		image := p.image(t.TempDir(), "numbered", "FROM "+p.Registry+"/busybox-user:1\nUSER 1000\n")
+		p.developsUnder(policies()[1], base{name: "numbered", image: image, command: `[sleep, "86400"]`, root: "/home/user/src", uid: "1000"})
+	})
 }
 
 // developsUnder is one cell: up, an edit that the command sees, sftp both ways,
