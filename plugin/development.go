@@ -57,12 +57,8 @@ func (d *development) close() {
 // develop runs the session, and says on the way out how to come back and how
 // to end.
 func (d *development) develop(ctx context.Context) error {
-	query := workload.Query{Name: d.dev.Workload, Selector: d.dev.Selector, Dev: d.dev.Name}
-	if d.dev.Autocreate {
-		query.Autocreate = d.dev
-	}
 	step := d.console.Start()
-	if err := d.environment.find(ctx, query); err != nil {
+	if err := d.environment.find(ctx, d.query()); err != nil {
 		return err
 	}
 	step.Done("found %s in namespace %s", d.environment.found, d.cluster.Namespace)
@@ -79,6 +75,15 @@ func (d *development) develop(ctx context.Context) error {
 		return errInterrupted
 	}
 	return err
+}
+
+// query asks for the manifest's workload.
+func (d *development) query() workload.Query {
+	q := workload.Query{Name: d.dev.Workload, Selector: d.dev.Selector, Dev: d.dev.Name}
+	if d.dev.Autocreate {
+		q.Autocreate = d.dev
+	}
+	return q
 }
 
 // leave gives the Lease up and says how to go on, unless nothing was made, or
@@ -120,11 +125,7 @@ func (d *development) takeFromTheDead(ctx context.Context) {
 // forwards are shared by every `up` of the manifest: a port that is taken is
 // left to whoever has it.
 func (d *development) listen(ctx context.Context, workloads *workload.Client, m *manifest.Manifest) error {
-	own := slices.Clone(d.dev.Forward)
-	if d.dev.Remote != 0 {
-		own = append(own, manifest.Forward{Local: d.dev.Remote, Remote: d.agentPort()})
-	}
-	for _, f := range own {
+	for _, f := range d.ownForwards() {
 		if err := d.bind(ctx, workloads, f); err != nil {
 			return err
 		}
@@ -142,15 +143,30 @@ func (d *development) listen(ctx context.Context, workloads *workload.Client, m 
 	return nil
 }
 
-// bind binds one forward's local port, and finds the Service that it names by
-// labels.
+// ownForwards are those of the development container, and SSH's port.
+func (d *development) ownForwards() []manifest.Forward {
+	own := slices.Clone(d.dev.Forward)
+	if d.dev.Remote != 0 {
+		own = append(own, manifest.Forward{Local: d.dev.Remote, Remote: d.agentPort()})
+	}
+	return own
+}
+
+// byService finds the Service that a forward names by labels.
+func byService(ctx context.Context, workloads *workload.Client, f manifest.Forward) (manifest.Forward, error) {
+	if len(f.Labels) == 0 {
+		return f, nil
+	}
+	service, err := workloads.ServiceByLabels(ctx, f.Labels)
+	f.Service = service
+	return f, err
+}
+
+// bind binds one forward's local port.
 func (d *development) bind(ctx context.Context, workloads *workload.Client, f manifest.Forward) error {
-	if len(f.Labels) > 0 {
-		service, err := workloads.ServiceByLabels(ctx, f.Labels)
-		if err != nil {
-			return err
-		}
-		f.Service = service
+	f, err := byService(ctx, workloads, f)
+	if err != nil {
+		return err
 	}
 	target, err := devsession.Listen(ctx, d.dev.Interface, f)
 	if err != nil {
@@ -165,6 +181,11 @@ func (d *development) forwardTexts() []string {
 	for _, t := range d.targets {
 		texts = append(texts, t.Text)
 	}
+	return d.withReverses(texts)
+}
+
+// withReverses adds the reverse tunnels to the forwards.
+func (d *development) withReverses(texts []string) []string {
 	for _, r := range d.dev.Reverse {
 		texts = append(texts, fmt.Sprintf("%d <- %d", r.Remote, r.Local))
 	}

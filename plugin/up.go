@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/devsession"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
@@ -31,6 +32,7 @@ type upOptions struct {
 	takeOver     bool
 	noWait       bool
 	forwardAgent bool
+	show         showOptions
 	name         string
 	command      []string
 }
@@ -47,10 +49,15 @@ could not be run.
 
 The development container stays when the command has ended: 'up' again comes
 back to it, 'down' gives the original back. Without a manifest, name a workload:
-this folder is synced to its working directory.`,
+this folder is synced to its working directory.
+
+--dry-run prints the objects that would be written, --diff how they differ from
+what is in the cluster; neither changes anything there. --diff ends with 1 when
+there are differences.`,
 		Example: `  kubectl okteto up
   kubectl okteto up api -- npm test
-  kubectl okteto up statefulset/db -n staging`,
+  kubectl okteto up statefulset/db -n staging
+  kubectl okteto up api --dry-run -o yaml`,
 		RunE: func(cmd *cobra.Command, args []string) error { return runCommand(cmd, args, o) },
 	}
 	flags := cmd.Flags()
@@ -60,6 +67,7 @@ this folder is synced to its working directory.`,
 	flags.BoolVar(&o.takeOver, "take-over", false, "take the development container from whoever holds it")
 	flags.BoolVar(&o.noWait, "no-wait", false, "run the command before what this machine has is in the pod")
 	flags.BoolVarP(&o.forwardAgent, "forward-agent", "A", false, "let the command use your ssh-agent")
+	o.show.addFlags(cmd)
 	return cmd
 }
 
@@ -83,7 +91,7 @@ func (o *upOptions) Validate() error {
 	if o.remote < 0 || o.remote > 65535 {
 		return usagef("--remote %d is not a port", o.remote)
 	}
-	return nil
+	return o.show.validate()
 }
 
 // Run develops until the command ends.
@@ -107,6 +115,9 @@ func (o *upOptions) run(ctx context.Context) error {
 	c := o.factory.Console()
 	for _, w := range m.Warnings {
 		c.Warn("%s", w)
+	}
+	if o.show.asked() {
+		return o.showObjects(ctx, cluster, workloads, m, dev)
 	}
 	d, err := o.prepare(ctx, cluster, workloads, m, dev)
 	if err != nil {
@@ -189,10 +200,6 @@ func (o *upOptions) prepare(ctx context.Context, cluster Cluster, workloads *wor
 	if err != nil {
 		return nil, err
 	}
-	secrets, err := readSecrets(dev)
-	if err != nil {
-		return nil, err
-	}
 	d := &development{factory: f, cluster: cluster, dev: dev, console: f.Console()}
 	d.socket = f.controlSocket(cluster, dev.Name)
 	if err := os.MkdirAll(filepath.Dir(d.socket), 0o700); err != nil {
@@ -202,15 +209,9 @@ func (o *upOptions) prepare(ctx context.Context, cluster Cluster, workloads *wor
 		d.close()
 		return nil, err
 	}
-	d.environment = &environment{
-		workloads: workloads, console: d.console,
-		spec: workload.Spec{
-			Dev: *dev, AgentImage: f.AgentImage(), AuthorizedKey: authorizedKey(key), Holder: f.Holder(),
-			Secrets: secrets,
-		},
-		claimant: workload.Claimant{
-			Dev: dev.Name, Holder: f.Holder() + "/" + strconv.Itoa(os.Getpid()), TakeOver: o.takeOver, Forwards: d.forwardTexts(),
-		},
+	if d.environment, err = o.environment(d, workloads, key, d.forwardTexts()); err != nil {
+		d.close()
+		return nil, err
 	}
 	connector := f.newConnector(cluster, workloads, key, access{
 		port: d.agentPort(), authorized: func() bool { return d.environment.swapped.Authorized },
@@ -227,6 +228,25 @@ func (o *upOptions) prepare(ctx context.Context, cluster Cluster, workloads *wor
 		NoWait: o.noWait, Socket: d.socket, Timeout: dev.Timeout.Default, Console: d.console,
 	}
 	return d, nil
+}
+
+// environment is the cluster's side of what is prepared.
+func (o *upOptions) environment(d *development, workloads *workload.Client, key ssh.Signer, forwards []string) (*environment, error) {
+	f := o.factory
+	secrets, err := readSecrets(d.dev)
+	if err != nil {
+		return nil, err
+	}
+	return &environment{
+		workloads: workloads, console: d.console,
+		spec: workload.Spec{
+			Dev: *d.dev, AgentImage: f.AgentImage(), AuthorizedKey: authorizedKey(key), Holder: f.Holder(),
+			Secrets: secrets,
+		},
+		claimant: workload.Claimant{
+			Dev: d.dev.Name, Holder: f.Holder() + "/" + strconv.Itoa(os.Getpid()), TakeOver: o.takeOver, Forwards: forwards,
+		},
+	}, nil
 }
 
 // reverses are the manifest's reverse tunnels.

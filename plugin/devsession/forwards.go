@@ -60,12 +60,18 @@ func Listen(ctx context.Context, address string, f manifest.Forward) (Target, er
 		return Target{}, err
 	}
 	host := "127.0.0.1"
-	text := fmt.Sprintf("%d -> %d", f.Local, f.Remote)
 	if f.Service != "" {
 		host = f.Service
-		text = fmt.Sprintf("%d -> %s:%d", f.Local, f.Service, f.Remote)
 	}
-	return Target{Listener: l, Address: net.JoinHostPort(host, strconv.Itoa(f.Remote)), Text: text}, nil
+	return Target{Listener: l, Address: net.JoinHostPort(host, strconv.Itoa(f.Remote)), Text: ForwardText(f)}, nil
+}
+
+// ForwardText returns a forward as the user reads it.
+func ForwardText(f manifest.Forward) string {
+	if f.Service != "" {
+		return fmt.Sprintf("%d -> %s:%d", f.Local, f.Service, f.Remote)
+	}
+	return fmt.Sprintf("%d -> %d", f.Local, f.Remote)
 }
 
 func listen(ctx context.Context, address string, port int) (net.Listener, error) {

@@ -92,39 +92,52 @@ func deref[T any](p *T, def T) T {
 	return *p
 }
 
+// claimChange returns what has to be written about the claim: all of it where
+// there is none, its size where it has to grow, nil where it is as wanted.
+func (c *Client) claimChange(ctx context.Context, dev *manifest.Dev) (change *corev1.PersistentVolumeClaim, grow bool, err error) {
+	want, err := claimFor(dev, c.Namespace)
+	if err != nil {
+		return nil, false, err
+	}
+	have, err := c.Kube.CoreV1().PersistentVolumeClaims(c.Namespace).Get(ctx, want.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return want, false, nil
+	case err != nil:
+		return nil, false, c.wrap(err, core("get", "persistentvolumeclaims"), want.Name)
+	case have.DeletionTimestamp != nil:
+		return nil, false, fmt.Errorf("volume claim %s is being deleted: try again when it is gone", want.Name)
+	}
+	if grow, err = checkClaim(have, want, dev.PersistentVolume); err != nil || !grow {
+		return nil, false, err
+	}
+	return &corev1.PersistentVolumeClaim{
+		TypeMeta:   want.TypeMeta,
+		ObjectMeta: metav1.ObjectMeta{Name: want.Name, Namespace: want.Namespace},
+		Spec:       corev1.PersistentVolumeClaimSpec{Resources: want.Spec.Resources},
+	}, true, nil
+}
+
 // ensureClaim makes the claim or grows it. A claim that cannot grow is used
 // as it is, and the returned warning says so.
 func (c *Client) ensureClaim(ctx context.Context, dev *manifest.Dev) (warning string, err error) {
-	want, err := claimFor(dev, c.Namespace)
+	change, grow, err := c.claimChange(ctx, dev)
+	if err != nil || change == nil {
+		return "", err
+	}
+	body, err := json.Marshal(change)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("rendering claim %s: %w", change.Name, err)
 	}
-	claims := c.Kube.CoreV1().PersistentVolumeClaims(c.Namespace)
-	have, err := claims.Get(ctx, want.Name, metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err):
-		body, err := json.Marshal(want)
-		if err != nil {
-			return "", fmt.Errorf("rendering claim %s: %w", want.Name, err)
-		}
-		_, err = claims.Patch(ctx, want.Name, types.ApplyPatchType, body, applyOptions())
-		return "", c.wrap(err, core("patch", "persistentvolumeclaims"), want.Name)
-	case err != nil:
-		return "", c.wrap(err, core("get", "persistentvolumeclaims"), want.Name)
-	case have.DeletionTimestamp != nil:
-		return "", fmt.Errorf("volume claim %s is being deleted: try again when it is gone", want.Name)
+	pt, opts := types.ApplyPatchType, applyOptions()
+	if grow {
+		pt, opts = types.MergePatchType, metav1.PatchOptions{FieldManager: FieldManager}
 	}
-	grow, err := checkClaim(have, want, dev.PersistentVolume)
-	if err != nil || !grow {
-		return "", err
+	_, err = c.Kube.CoreV1().PersistentVolumeClaims(c.Namespace).Patch(ctx, change.Name, pt, body, opts)
+	if grow && (apierrors.IsForbidden(err) || apierrors.IsInvalid(err)) {
+		return fmt.Sprintf("volume claim %s keeps its size: %s", change.Name, message(err)), nil
 	}
-	size := want.Spec.Resources.Requests[corev1.ResourceStorage]
-	body := fmt.Appendf(nil, `{"spec":{"resources":{"requests":{"storage":%q}}}}`, size.String())
-	_, err = claims.Patch(ctx, want.Name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: FieldManager})
-	if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) {
-		return fmt.Sprintf("volume claim %s keeps its size: %s", want.Name, message(err)), nil
-	}
-	return "", c.wrap(err, core("patch", "persistentvolumeclaims"), want.Name)
+	return "", c.wrap(err, core("patch", "persistentvolumeclaims"), change.Name)
 }
 
 // applyOptions are those of a server-side apply. What we apply is ours alone,

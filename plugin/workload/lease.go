@@ -73,27 +73,12 @@ func (c *Client) Acquire(ctx context.Context, f *Found, who Claimant) (*Lease, e
 
 func (l *Lease) acquire(ctx context.Context, w *Workload) error {
 	now := l.c.now()
-	api := l.c.Kube.CoordinationV1().Leases(l.c.Namespace)
-	spec := coordinationv1.LeaseSpec{
-		HolderIdentity:       &l.who.Holder,
-		LeaseDurationSeconds: new(int32(leaseSeconds)),
-		AcquireTime:          &metav1.MicroTime{Time: now},
-		RenewTime:            &metav1.MicroTime{Time: now},
-	}
-	annotations := map[string]string{AnnotationForwards: list(l.who.Forwards)}
+	want := leaseFor(w, l.now, l.who, now)
 	if l.now == nil {
-		made, err := api.Create(ctx, &coordinationv1.Lease{
-			ObjectMeta: metav1.ObjectMeta{
-				Name:            leaseName(l.who.Dev),
-				Namespace:       l.c.Namespace,
-				Labels:          map[string]string{LabelDev: "true", LabelInteractive: l.who.Dev},
-				Annotations:     annotations,
-				OwnerReferences: owners(w),
-			},
-			Spec: spec,
-		}, metav1.CreateOptions{FieldManager: FieldManager})
+		made, err := l.c.Kube.CoordinationV1().Leases(l.c.Namespace).
+			Create(ctx, want, metav1.CreateOptions{FieldManager: FieldManager})
 		if err != nil {
-			return l.c.wrap(err, leases("create"), leaseName(l.who.Dev))
+			return l.c.wrap(err, leases("create"), want.Name)
 		}
 		l.now = made
 		return nil
@@ -103,8 +88,28 @@ func (l *Lease) acquire(ctx context.Context, w *Workload) error {
 		since := deref(l.now.Spec.AcquireTime, metav1.MicroTime{}).Time
 		return &HeldError{Dev: l.who.Dev, Holder: holder, Since: since}
 	}
-	spec.LeaseTransitions = new(deref(l.now.Spec.LeaseTransitions, 0) + 1)
-	return l.write(ctx, map[string]any{"annotations": annotations, "ownerReferences": owners(w)}, spec)
+	return l.write(ctx, map[string]any{"annotations": want.Annotations, "ownerReferences": want.OwnerReferences}, want.Spec)
+}
+
+// leaseFor returns the Lease of a claimant, made from the one that there is.
+func leaseFor(w *Workload, have *coordinationv1.Lease, who Claimant, now time.Time) *coordinationv1.Lease {
+	l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
+		Name:   leaseName(who.Dev),
+		Labels: map[string]string{LabelDev: "true", LabelInteractive: who.Dev},
+	}}
+	if have != nil {
+		l = have.DeepCopy()
+		l.ManagedFields = nil
+		l.Spec.LeaseTransitions = new(deref(have.Spec.LeaseTransitions, 0) + 1)
+	}
+	l.TypeMeta = metav1.TypeMeta{APIVersion: "coordination.k8s.io/v1", Kind: "Lease"}
+	l.Annotations = merged(l.Annotations, map[string]string{AnnotationForwards: list(who.Forwards)})
+	l.OwnerReferences = owners(w)
+	l.Spec.HolderIdentity = &who.Holder
+	l.Spec.LeaseDurationSeconds = new(int32(leaseSeconds))
+	l.Spec.AcquireTime = &metav1.MicroTime{Time: now}
+	l.Spec.RenewTime = &metav1.MicroTime{Time: now}
+	return l
 }
 
 // owners makes the Lease end with the original. A sandbox that Swap has not

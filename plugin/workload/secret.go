@@ -128,23 +128,34 @@ func hasSecrets(clone *appsv1.Deployment) bool {
 // is left alone.
 func (c *Client) applySecret(ctx context.Context, w *Workload, s *Spec) (types.UID, error) {
 	want := secretFor(w, s)
-	secrets := c.Kube.CoreV1().Secrets(c.Namespace)
-	have, err := secrets.Get(ctx, want.Name, metav1.GetOptions{})
-	switch {
-	case err == nil && have.Labels[LabelInteractive] != s.Dev.Name:
-		return "", fmt.Errorf("secret %s exists, and this plugin did not make it: delete it, or give the development container another name", want.Name)
-	case err != nil && !apierrors.IsNotFound(err):
-		return "", c.wrap(err, core("get", "secrets"), want.Name)
+	if _, err := c.secretUID(ctx, s.Dev.Name); err != nil {
+		return "", err
 	}
 	body, err := json.Marshal(want)
 	if err != nil {
 		return "", fmt.Errorf("rendering secret %s: %w", want.Name, err)
 	}
-	applied, err := secrets.Patch(ctx, want.Name, types.ApplyPatchType, body, applyOptions())
+	applied, err := c.Kube.CoreV1().Secrets(c.Namespace).Patch(ctx, want.Name, types.ApplyPatchType, body, applyOptions())
 	if err != nil {
 		return "", c.wrap(err, core("patch", "secrets"), want.Name)
 	}
 	return applied.UID, nil
+}
+
+// secretUID returns the UID of a dev environment's Secret, empty where there is
+// none yet. Another one of its name is an error.
+func (c *Client) secretUID(ctx context.Context, dev string) (types.UID, error) {
+	name := secretName(dev)
+	have, err := c.Kube.CoreV1().Secrets(c.Namespace).Get(ctx, name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return "", nil
+	case err != nil:
+		return "", c.wrap(err, core("get", "secrets"), name)
+	case have.Labels[LabelInteractive] != dev:
+		return "", fmt.Errorf("secret %s exists, and this plugin did not make it: delete it, or give the development container another name", name)
+	}
+	return have.UID, nil
 }
 
 // deleteSecret deletes the Secret that a swap made, and no other of its name.

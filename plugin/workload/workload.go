@@ -72,7 +72,7 @@ const nameSuffix = "-okteto"
 type Client struct {
 	// Kube is the API server.
 	Kube kubernetes.Interface
-	// Config is the connection behind Kube; only Exec needs it.
+	// Config is the connection behind Kube; only Exec and DryRun need it.
 	Config *rest.Config
 	// Namespace is where everything happens.
 	Namespace string

@@ -91,6 +91,7 @@ func dependencies() []dependency {
 		{"github.com/moby/spdystream/spdy", []string{"tunnel"}, "the fallback of port-forward"},
 		{"github.com/pkg/sftp", []string{"agent/runner"}, "SFTP is served where the files are: in the dev container"},
 		{"github.com/rjeczalik/notify", []string{"syncproto/watch"}, "its kinds of events differ by system, and one file hides that"},
+		{"github.com/rogpeppe/go-internal/diff", []string{"plugin"}, "what up --diff prints"},
 		{"github.com/rogpeppe/go-internal/...", nil, "script tests"},
 		{"github.com/santhosh-tekuri/jsonschema/v6", nil, "whether the schema for editors takes what the parser takes"},
 		{"github.com/spf13/cobra", []string{"plugin"}, "cobra stops at plugin: below it are plain arguments"},
@@ -107,7 +108,7 @@ func dependencies() []dependency {
 		{"golang.org/x/text/unicode/norm", []string{"syncproto/ignore", "syncproto/tree"}, "names that look the same are one on macOS, and to a pattern"},
 		{"golang.org/x/term", []string{"plugin", "plugin/sshclient"}, "raw mode of the user's terminal"},
 		{"k8s.io/api/...", []string{"plugin/manifest", "plugin/workload", "tunnel", "tunnel/tunneltest"}, "types of the API"},
-		{"k8s.io/apimachinery/...", []string{"plugin/manifest", "plugin/workload", "tunnel", "tunnel/tunneltest"},
+		{"k8s.io/apimachinery/...", []string{"plugin", "plugin/manifest", "plugin/workload", "tunnel", "tunnel/tunneltest"},
 			"types that go with client-go"},
 		{"k8s.io/cli-runtime/...", []string{"cmd/kubectl-okteto", "plugin"}, "kubectl's flags and streams belong to the commands"},
 		{"k8s.io/client-go/...", []string{"plugin", "plugin/workload", "tunnel", "tunnel/tunneltest"},
@@ -115,7 +116,7 @@ func dependencies() []dependency {
 		{"k8s.io/klog/v2", []string{"cmd/kubectl-okteto"}, "client-go logs through a global that only main may set"},
 		{"k8s.io/streaming/...", []string{"plugin/workload", "tunnel", "tunnel/tunneltest"}, "the framing of exec and port-forward, with client-go"},
 		{"pgregory.net/rapid", nil, "property tests"},
-		{"sigs.k8s.io/yaml", nil, "golden files of Kubernetes objects"},
+		{"sigs.k8s.io/yaml", []string{"plugin"}, "Kubernetes objects as kubectl prints them, and golden files of them"},
 	}
 }
 

@@ -1,0 +1,173 @@
+package workload
+
+import (
+	"context"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+)
+
+// Planned is an object that Acquire or Swap would write.
+type Planned struct {
+	// Object is what would be sent. Of what exists already and is not ours
+	// it has the fields that would be written, and no others.
+	Object *unstructured.Unstructured
+
+	// rule is the right that the write needs; it names the resource too.
+	rule Rule
+	// patch is how it would be written; empty means that it would be created.
+	patch types.PatchType
+}
+
+// Plan returns what Acquire and Swap would write, in their order, and writes
+// nothing: the Lease, the workload of a dev environment that has none, the
+// claim where something is to be done about it, the Secret, the clone, and the original
+// at 0 replicas. Whoever holds the Lease is not asked.
+func (c *Client) Plan(ctx context.Context, f *Found, s Spec, who Claimant) ([]Planned, error) {
+	lease := leaseFor(f.Workload, f.Lease, who, c.now())
+	lease.Namespace = c.Namespace
+	write := Planned{rule: leases("create")}
+	if f.Lease != nil {
+		write = Planned{rule: leases("patch"), patch: types.MergePatchType}
+	}
+	plan := make([]Planned, 0, 4)
+	add := func(o runtime.Object, p Planned) error {
+		raw, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+		if err != nil {
+			return fmt.Errorf("rendering what would be written: %w", err)
+		}
+		p.Object = &unstructured.Unstructured{Object: raw}
+		plan = append(plan, p)
+		return nil
+	}
+	if err := add(lease, write); err != nil {
+		return nil, err
+	}
+	if f.Meta.UID == "" {
+		made, err := Sandbox(&s.Dev, c.Namespace)
+		if err != nil {
+			return nil, err
+		}
+		if err := add(made, Planned{rule: apps("create", Deployment)}); err != nil {
+			return nil, err
+		}
+	}
+	r, err := Clone(f.Workload, f.Clone, s)
+	if err != nil {
+		return nil, err
+	}
+	if wantsClaim(&s.Dev) {
+		claim, grow, err := c.claimChange(ctx, &s.Dev)
+		if err != nil {
+			return nil, err
+		}
+		write := Planned{rule: core("patch", "persistentvolumeclaims"), patch: types.ApplyPatchType}
+		if grow {
+			write.patch = types.MergePatchType
+		}
+		if claim != nil {
+			if err := add(claim, write); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if len(s.Secrets) > 0 {
+		if s.SecretUID, err = c.secretUID(ctx, s.Dev.Name); err != nil {
+			return nil, err
+		}
+		if r, err = Clone(f.Workload, f.Clone, s); err != nil {
+			return nil, err
+		}
+		if err := add(secretFor(f.Workload, &s), Planned{rule: core("patch", "secrets"), patch: types.ApplyPatchType}); err != nil {
+			return nil, err
+		}
+	}
+	if err := add(r.Clone, Planned{rule: apps("patch", Deployment), patch: types.ApplyPatchType}); err != nil {
+		return nil, err
+	}
+	if autocreated(f.Workload) {
+		return plan, nil
+	}
+	original, err := ScaledDown(f.Workload, s.Dev.Name, s.Dev.Metadata)
+	if err != nil {
+		return nil, err
+	}
+	return append(plan, Planned{Object: original, rule: apps("patch", f.Kind), patch: types.ApplyPatchType}), nil
+}
+
+// Difference is an object before and after it would be written.
+type Difference struct {
+	// Live is the object as it is; nil when there is none.
+	Live *unstructured.Unstructured
+	// After is the object as the API server would store it, with what
+	// defaults and admission add.
+	After *unstructured.Unstructured
+}
+
+// DryRun lets the API server go through the writes of a plan, admission
+// included, without storing anything.
+func (c *Client) DryRun(ctx context.Context, plan []Planned) ([]Difference, error) {
+	api, err := dynamic.NewForConfig(c.Config)
+	if err != nil {
+		return nil, fmt.Errorf("making an API client: %w", err)
+	}
+	var done []Difference
+	var made types.UID
+	for _, p := range plan {
+		o := p.Object.DeepCopy()
+		own(o, made)
+		r := api.Resource(schema.GroupVersionResource{Group: p.rule.Group, Version: o.GroupVersionKind().Version, Resource: p.rule.Resource}).Namespace(c.Namespace)
+		var d Difference
+		if p.patch == "" {
+			d.After, err = r.Create(ctx, o, metav1.CreateOptions{FieldManager: FieldManager, DryRun: []string{metav1.DryRunAll}})
+		} else {
+			d, err = dryPatch(ctx, r, p.patch, o)
+		}
+		if err != nil {
+			return nil, c.wrap(err, p.rule, o.GetName())
+		}
+		if p.rule.Resource == Deployment.resource() && p.patch == "" {
+			made = d.After.GetUID()
+		}
+		done = append(done, d)
+	}
+	return done, nil
+}
+
+// own names the workload as the clone's owner that only a dry run has made.
+func own(o *unstructured.Unstructured, made types.UID) {
+	refs := o.GetOwnerReferences()
+	if made == "" || len(refs) == 0 {
+		return
+	}
+	refs[0].UID = made
+	o.SetOwnerReferences(refs)
+	labels := o.GetLabels()
+	labels[LabelClone] = string(made)
+	o.SetLabels(labels)
+}
+
+func dryPatch(ctx context.Context, r dynamic.ResourceInterface, pt types.PatchType, o *unstructured.Unstructured) (d Difference, err error) {
+	if d.Live, err = r.Get(ctx, o.GetName(), metav1.GetOptions{}); unlessGone(err) != nil {
+		return d, err
+	}
+	if err != nil {
+		d.Live = nil
+	}
+	body, err := o.MarshalJSON()
+	if err != nil {
+		return d, fmt.Errorf("rendering %s: %w", o.GetName(), err)
+	}
+	opts := metav1.PatchOptions{FieldManager: FieldManager}
+	if pt == types.ApplyPatchType {
+		opts = applyOptions()
+	}
+	opts.DryRun = []string{metav1.DryRunAll}
+	d.After, err = r.Patch(ctx, o.GetName(), pt, body, opts)
+	return d, err
+}
