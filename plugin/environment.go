@@ -22,6 +22,8 @@ type environment struct {
 	spec     workload.Spec
 	claimant workload.Claimant
 	console  *console.Console
+	// guarded is the original at 0 replicas.
+	guarded *workload.Workload
 	// mounted are paths inside the synced folders where the dev container
 	// has something else mounted.
 	mounted []string
@@ -54,7 +56,23 @@ func (e *environment) Activate(ctx context.Context) error {
 	for _, w := range e.swapped.Warnings {
 		e.console.Warn("%s", w)
 	}
+	e.guarded = e.found.Workload
+	e.tellAutoscalers()
 	return nil
+}
+
+// tellAutoscalers says what becomes of the original's autoscalers, when that
+// has just begun or may end at any time.
+func (e *environment) tellAutoscalers() {
+	for _, a := range e.found.Autoscalers {
+		switch {
+		case !a.Scales(e.guarded):
+		case a.Wakes:
+			e.console.Warn("%s", a.Resting(e.guarded))
+		case e.swapped.Created:
+			e.console.Note("%s", a.Resting(e.guarded))
+		}
+	}
 }
 
 // giveUp leaves no Lease behind where a swap has made nothing.
@@ -136,8 +154,27 @@ func (e *environment) answers(ctx context.Context) bool {
 	return err == nil || errors.As(err, &version)
 }
 
-// Hold renews the Lease.
-func (e *environment) Hold(ctx context.Context) error { return e.lease.Renew(ctx) }
+// Hold renews the Lease, and tells who takes the original back into service
+// meanwhile.
+func (e *environment) Hold(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var group errgroup.Group
+	group.Go(func() error {
+		e.workloads.Guard(ctx, e.guarded, e.reverted)
+		return nil
+	})
+	err := e.lease.Renew(ctx)
+	cancel()
+	_ = group.Wait()
+	return err
+}
+
+func (e *environment) reverted(r workload.Revert) {
+	e.console.Warn("%s", r)
+	if advice := r.Advice(); advice != "" {
+		e.console.Note("%s", advice)
+	}
+}
 
 // Crash says why the dev container ended.
 func (e *environment) Crash(ctx context.Context, pod string, ran time.Time) string {

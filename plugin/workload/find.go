@@ -36,6 +36,9 @@ type Found struct {
 	// Lease is the dev environment's Lease; nil when there is none or it may
 	// not be read.
 	Lease *coordinationv1.Lease
+	// Autoscalers are those of the namespace, where the query names a dev
+	// environment.
+	Autoscalers []Autoscaler
 }
 
 // Find finds a workload and what exists of its dev environment. Everything is
@@ -50,6 +53,10 @@ func (c *Client) Find(ctx context.Context, q Query) (*Found, error) {
 			if l, err := c.Kube.CoordinationV1().Leases(c.Namespace).Get(ctx, leaseName(q.Dev), metav1.GetOptions{}); err == nil {
 				f.Lease = l
 			}
+			return nil
+		})
+		g.Go(func() error {
+			f.Autoscalers = c.autoscalers(ctx)
 			return nil
 		})
 	}

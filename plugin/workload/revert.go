@@ -1,0 +1,104 @@
+package workload
+
+import (
+	"context"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+)
+
+// Revert is a change of the replica count that takes an original back into
+// service while it is in development.
+type Revert struct {
+	// Workload is the original as kind/name.
+	Workload string
+	// Replicas is the count that it has now.
+	Replicas int32
+	// By is the field manager that set it; empty when the object does not
+	// tell.
+	By string
+}
+
+// String says what happened.
+func (r Revert) String() string {
+	by := r.By
+	if by == "" {
+		by = "somebody"
+	}
+	return fmt.Sprintf("%s was set to %d replicas by %s: its pods serve beside the development container, and are left alone",
+		r.Workload, r.Replicas, by)
+}
+
+// Advice says how to keep a known controller from it; empty for others.
+func (r Revert) Advice() string {
+	switch r.By {
+	case "kustomize-controller":
+		return "Flux reconciles it: `flux suspend kustomization` stops that, and so does the annotation kustomize.toolkit.fluxcd.io/reconcile: disabled on the object"
+	case "helm-controller":
+		return "Flux reconciles it: `flux suspend helmrelease` stops that"
+	case "argocd-controller", "argocd-application-controller":
+		return "Argo CD reconciles it: add /spec/replicas to ignoreDifferences of the Application, with the sync option RespectIgnoreDifferences=true"
+	case "keda", "keda-operator":
+		return "KEDA scales it: the annotation autoscaling.keda.sh/paused-replicas: \"0\" on the ScaledObject stops that"
+	case "kube-controller-manager":
+		return "a HorizontalPodAutoscaler scales it: with minReplicas of 1 or more it lets a workload of 0 replicas rest"
+	}
+	return ""
+}
+
+// revertOf returns the revert that a swapped original shows; nil when it is at
+// 0 replicas.
+func revertOf(w *Workload) *Revert {
+	if w.Replicas == 0 {
+		return nil
+	}
+	r := &Revert{Workload: w.String(), Replicas: w.Replicas}
+	var newest *metav1.Time
+	for _, e := range replicasOwners(w.Meta.ManagedFields) {
+		if r.By == "" || newest.Before(e.Time) {
+			r.By, newest = e.Manager, e.Time
+		}
+	}
+	return r
+}
+
+// Guard watches an original that Swap has scaled down, until ctx ends, and
+// reports who takes it back into service: each field manager once. It writes
+// nothing, because two that each insist would go on forever. Without the right
+// to watch, and of a workload that Swap made itself, nothing is reported.
+func (c *Client) Guard(ctx context.Context, w *Workload, report func(Revert)) {
+	if w.Meta.UID == "" || autocreated(w) {
+		return
+	}
+	name := fields.OneTermEqualSelector("metadata.name", w.Meta.Name).String()
+	src := c.watchDeployments(name)
+	if w.Kind == StatefulSet {
+		src = c.watchStatefulSets(name)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	seen := make(chan sighting)
+	go src.run(ctx, seen)
+	told := map[string]bool{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case s := <-seen:
+			if s.final {
+				return
+			}
+			for _, o := range s.objs {
+				now := workloadOf(o)
+				if now == nil || now.Meta.UID != w.Meta.UID || now.Meta.DeletionTimestamp != nil {
+					continue
+				}
+				if r := revertOf(now); r != nil && !told[r.By] {
+					told[r.By] = true
+					report(*r)
+				}
+			}
+		}
+	}
+}
