@@ -57,13 +57,18 @@ func (e *environment) Activate(ctx context.Context) error {
 		e.console.Warn("%s", w)
 	}
 	e.guarded = e.found.Workload
-	e.tellAutoscalers()
+	e.tellControllers()
 	return nil
 }
 
-// tellAutoscalers says what becomes of the original's autoscalers, when that
-// has just begun or may end at any time.
-func (e *environment) tellAutoscalers() {
+// tellControllers says what becomes of the original's autoscalers and GitOps
+// tools, when that has just begun or may end at any time.
+func (e *environment) tellControllers() {
+	if e.swapped.Created {
+		for _, text := range e.guarded.Managed() {
+			e.console.Note("%s", text)
+		}
+	}
 	for _, a := range e.found.Autoscalers {
 		switch {
 		case !a.Scales(e.guarded):

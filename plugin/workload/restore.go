@@ -16,6 +16,8 @@ type record struct {
 	Dev string `json:"dev"`
 	// Owners are the managers that owned spec.replicas before the swap.
 	Owners []metav1.ManagedFieldsEntry `json:"replicasOwners,omitempty"`
+	// Pauses are the annotations that keep a GitOps tool off the workload.
+	Pauses []string `json:"pauses,omitempty"`
 }
 
 // recordOf returns the record of a swapped workload, empty where it has none
@@ -50,7 +52,8 @@ func before(w *Workload) (n int32, ok bool) {
 }
 
 // ScaledDown returns the apply configuration that takes the original out of
-// service: 0 replicas, and in the same request all that Restore has to know.
+// service: 0 replicas, and in the same request all that Restore has to know,
+// and what keeps a GitOps tool off it.
 // Of the manifest's metadata only those keys are set that the original does
 // not have, so that nothing has to be remembered to undo it. It holds as long
 // as the object is at the resource version that it was computed from.
@@ -59,7 +62,10 @@ func ScaledDown(w *Workload, dev string, md manifest.Metadata) (*unstructured.Un
 	if !ok {
 		return nil, fmt.Errorf("%s is at 0 replicas and its annotation %s is damaged: scale it to what it should be", w, AnnotationReplicas)
 	}
-	r := record{Dev: dev, Owners: replicasOwners(w.Meta.ManagedFields)}
+	labels := added(w.Meta.Labels, md.Labels, ownKeys(w.Meta.ManagedFields, "labels", false))
+	labels[LabelDev] = "true"
+	annotations := added(w.Meta.Annotations, merged(md.Annotations, pauses(&w.Meta)), ownKeys(w.Meta.ManagedFields, "annotations", false))
+	r := record{Dev: dev, Owners: replicasOwners(w.Meta.ManagedFields), Pauses: pausesIn(w, annotations)}
 	if marked(w) && w.Replicas == 0 {
 		// It is swapped already: the owners are those of before that swap.
 		r.Owners = recordOf(w).Owners
@@ -68,9 +74,6 @@ func ScaledDown(w *Workload, dev string, md manifest.Metadata) (*unstructured.Un
 	if err != nil {
 		return nil, fmt.Errorf("rendering the record of %s: %w", w, err)
 	}
-	labels := added(w.Meta.Labels, md.Labels, ownKeys(w.Meta.ManagedFields, "labels", false))
-	labels[LabelDev] = "true"
-	annotations := added(w.Meta.Annotations, md.Annotations, ownKeys(w.Meta.ManagedFields, "annotations", false))
 	annotations[AnnotationReplicas] = strconv.Itoa(int(n))
 	annotations[AnnotationMode] = ModeSync
 	annotations[AnnotationSwap] = string(raw)
@@ -126,14 +129,15 @@ func replicasPatch(w *Workload) ([]byte, error) {
 // because a restore that was stopped before it starts anew, while after it
 // nothing is left to do. It is nil when there is nothing of ours.
 func cleanPatch(w *Workload) ([]byte, error) {
-	var fixed []string
+	var fixed, pauses []string
 	if !hasOurs(w.Meta.ManagedFields) && marked(w) {
-		// Somebody reset the managed fields; the label can only be ours.
-		fixed = []string{LabelDev}
+		// Somebody reset the managed fields; the label can only be ours, and
+		// the record tells of the rest.
+		fixed, pauses = []string{LabelDev}, stillPaused(w)
 	}
 	labels := removals(w.Meta.Labels, fixed, ownKeys(w.Meta.ManagedFields, "labels", true))
 	annotations := removals(w.Meta.Annotations,
-		[]string{AnnotationReplicas, AnnotationMode, AnnotationSwap},
+		[]string{AnnotationReplicas, AnnotationMode, AnnotationSwap}, pauses,
 		ownKeys(w.Meta.ManagedFields, "annotations", true))
 	entries, err := handBack(w.Meta.ManagedFields, recordOf(w).Owners)
 	if err != nil {

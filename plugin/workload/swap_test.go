@@ -50,6 +50,13 @@ func TestRestoreGivesBack(t *testing.T) {
 		{"annotations", func(m *metav1.ObjectMeta) {
 			m.Annotations = map[string]string{"deployment.kubernetes.io/revision": "4"}
 		}, ""},
+		{"flux", func(m *metav1.ObjectMeta) {
+			m.Labels = map[string]string{fluxKustomization: "shop", fluxHelmRelease: "shop"}
+		}, ""},
+		{"flux paused before", func(m *metav1.ObjectMeta) {
+			m.Labels = map[string]string{fluxKustomization: "shop"}
+			m.Annotations = map[string]string{"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}
+		}, ""},
 	}
 	for _, tt := range tests {
 		for _, kind := range []Kind{Deployment, StatefulSet} {

@@ -59,36 +59,51 @@ spec:
 	eventually(t, "the autoscaler goes on", func() bool { return p.replicas() == "4" })
 }
 
-func TestControllerThatReverts(t *testing.T) {
-	t.Parallel()
-	p := newPlace(t)
-	apply := func(ctx context.Context) error {
-		_, err := p.Kubectl(ctx, p.deployment("api"), "apply", "--server-side", "--force-conflicts", "--field-manager=kustomize-controller", "-f", "-")
-		return err
-	}
-	if err := apply(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Ready(t.Context(), "deploy/api"); err != nil {
-		t.Fatal(err)
-	}
-	before := p.snapshot("deploy/api")
-	p.write("okteto.yaml", manifest)
+// fluxLike is a controller that undoes at once what it does not want, and
+// counts how often it had to.
+type fluxLike struct {
+	object string
+	wrote  atomic.Int32
+}
 
-	// The controller: what it does not want is undone at once.
-	ctx, cancel := context.WithCancel(t.Context())
-	var reverts atomic.Int32
+// reconciled applies an object, waits for its pods, and lets a controller keep
+// it so until the test ends.
+func (p *place) reconciled(object string) *fluxLike {
+	p.t.Helper()
+	f := &fluxLike{object: object}
+	if err := f.apply(p.t.Context(), p); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := p.Ready(p.t.Context(), "deploy/api"); err != nil {
+		p.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(p.t.Context())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		for ; ctx.Err() == nil; time.Sleep(200 * time.Millisecond) {
-			out, err := p.Kubectl(ctx, "", "get", "deploy", "api", "-o", "jsonpath={.spec.replicas}")
-			if err == nil && out == "0" && apply(ctx) == nil {
-				reverts.Add(1)
+			out, err := p.Kubectl(ctx, "", "get", "deploy", "api", "-o",
+				`jsonpath={.spec.replicas} {.metadata.annotations.kustomize\.toolkit\.fluxcd\.io/reconcile}`)
+			if err == nil && strings.TrimSpace(out) == "0" && f.apply(ctx, p) == nil {
+				f.wrote.Add(1)
 			}
 		}
 	}()
-	defer func() { cancel(); <-ended }()
+	p.t.Cleanup(func() { cancel(); <-ended })
+	return f
+}
+
+func (f *fluxLike) apply(ctx context.Context, p *place) error {
+	_, err := p.Kubectl(ctx, f.object, "apply", "--server-side", "--force-conflicts", "--field-manager=kustomize-controller", "-f", "-")
+	return err
+}
+
+func TestControllerThatReverts(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	controller := p.reconciled(p.deployment("api"))
+	before := p.snapshot("deploy/api")
+	p.write("okteto.yaml", manifest)
 
 	s := p.start("up", "--", "sh", "-c", "echo ready; cat")
 	s.err("deployment/api was set to 2 replicas by kustomize-controller")
@@ -99,7 +114,7 @@ func TestControllerThatReverts(t *testing.T) {
 	if err := s.End(); err != nil {
 		t.Error(err)
 	}
-	if n := reverts.Load(); n != 1 {
+	if n := controller.wrote.Load(); n != 1 {
 		t.Errorf("the controller had to write %d times", n)
 	}
 	if n := strings.Count(s.Stderr.String(), "was set to"); n != 1 {
@@ -109,7 +124,47 @@ func TestControllerThatReverts(t *testing.T) {
 	if after := p.snapshot("deploy/api"); after != before {
 		t.Errorf("down did not leave the controller's object as it wants it:\n%s\nwas\n%s", after, before)
 	}
-	if n := reverts.Load(); n != 1 {
+	if n := controller.wrote.Load(); n != 1 {
+		t.Errorf("the controller had to write %d times", n)
+	}
+}
+
+// TestFluxLeavesTheOriginalAlone has the label by which Flux knows its own, and
+// a controller that heeds Flux's annotation.
+func TestFluxLeavesTheOriginalAlone(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	labels := "labels:\n    kustomize.toolkit.fluxcd.io/name: shop\n"
+	object := strings.Replace(p.deployment("api"), "metadata:\n  labels:\n", "metadata:\n  "+labels, 1)
+	controller := p.reconciled(object)
+	before := p.snapshot("deploy/api")
+	if !strings.Contains(before, "kustomize.toolkit.fluxcd.io/name") {
+		t.Fatalf("the original has no label of Flux:\n%s", before)
+	}
+	p.write("okteto.yaml", manifest)
+
+	s := p.start("up", "--", "sh", "-c", "echo ready; cat")
+	s.err("Flux leaves deployment/api alone until down")
+	s.out("ready\n")
+	if err := s.End(); err != nil {
+		t.Error(err)
+	}
+	if got := p.replicas(); got != "0" {
+		t.Errorf("the original has %s replicas in development", got)
+	}
+	p.ok("down")
+	if after := p.snapshot("deploy/api"); after != before {
+		t.Errorf("down did not restore the original to the byte:\n%s\nwas\n%s", after, before)
+	}
+
+	// What somebody else says about it meanwhile is theirs.
+	p.ok("up", "--", "true")
+	p.kubectl("annotate", "--overwrite", "deploy/api", "kustomize.toolkit.fluxcd.io/reconcile=enabled")
+	p.ok("down")
+	if after := p.snapshot("deploy/api"); !strings.Contains(after, `"kustomize.toolkit.fluxcd.io/reconcile": "enabled"`) || strings.Contains(after, "dev.okteto.com") {
+		t.Errorf("somebody's annotation is lost, or something of ours is left:\n%s", after)
+	}
+	if n := controller.wrote.Load(); n != 0 {
 		t.Errorf("the controller had to write %d times", n)
 	}
 }

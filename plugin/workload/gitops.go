@@ -1,0 +1,72 @@
+package workload
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// What GitOps tools put on the objects that they manage.
+const (
+	fluxKustomization = "kustomize.toolkit.fluxcd.io/name"
+	fluxHelmRelease   = "helm.toolkit.fluxcd.io/name"
+	argoTracking      = "argocd.argoproj.io/tracking-id"
+	argoInstance      = "argocd.argoproj.io/instance"
+)
+
+// disabled is the value of the annotations by which Flux leaves an object
+// alone.
+const disabled = "disabled"
+
+// pauses returns the annotations by which the tool that manages an object
+// leaves it alone.
+func pauses(m *metav1.ObjectMeta) map[string]string {
+	p := map[string]string{}
+	if m.Labels[fluxKustomization] != "" {
+		p["kustomize.toolkit.fluxcd.io/reconcile"] = disabled
+	}
+	if m.Labels[fluxHelmRelease] != "" {
+		p["helm.toolkit.fluxcd.io/driftDetection"] = disabled
+	}
+	return p
+}
+
+// stillPaused returns those of the recorded annotations that have our value.
+func stillPaused(w *Workload) []string {
+	return slices.DeleteFunc(recordOf(w).Pauses, func(key string) bool {
+		return w.Meta.Annotations[key] != disabled
+	})
+}
+
+// pausesIn returns the pauses that are among annotations, and those that an
+// earlier swap recorded.
+func pausesIn(w *Workload, annotations map[string]string) []string {
+	keys := recordOf(w).Pauses
+	for key := range pauses(&w.Meta) {
+		if _, ok := annotations[key]; ok {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// Managed says, for each GitOps tool that manages the workload, what becomes
+// of that in development.
+func (w *Workload) Managed() []string {
+	var said []string
+	p := pauses(&w.Meta)
+	for _, key := range slices.Sorted(maps.Keys(p)) {
+		if v, there := w.Meta.Annotations[key]; !there || v == disabled {
+			said = append(said, fmt.Sprintf("Flux leaves %s alone until down: the annotation %s is %s", w, key, disabled))
+		} else {
+			said = append(said, fmt.Sprintf("Flux may start %s again: the annotation %s is %q and not ours to change", w, key, v))
+		}
+	}
+	if w.Meta.Annotations[argoTracking] != "" || w.Meta.Labels[argoInstance] != "" {
+		said = append(said, fmt.Sprintf("Argo CD manages %s: where it heals by itself, its Application needs /spec/replicas in ignoreDifferences", w))
+	}
+	return said
+}
