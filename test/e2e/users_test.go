@@ -72,11 +72,12 @@ func TestUserWithoutShell(t *testing.T) {
 	p.apply(p.podAs("api", `
 containers: [{name: main, image: "REGISTRY/distroless:1"}]
 `))
-	p.write("okteto.yaml", "dev:\n  api:\n    sync: ['.:/app']\n")
+	p.write("okteto.yaml", "dev:\n  api:\n    sync: ['.:/app']\n    secrets: ['../token:/run/made/token']\n")
+	p.write("../token", "secret")
 	p.write("file.txt", "from the laptop")
 	s := p.start("up", "--", "/app/web")
 	s.err("development container api is running")
-	batch := "ls -ln /app\nput " + p.src + "/file.txt /app/copied.txt\n"
+	batch := "ls -ln /app\nput " + p.src + "/file.txt /app/copied.txt\nget /run/made/token " + p.src + "/got.txt\n"
 	r := p.runClient(batch, "sftp", "-b", "-", "api.okteto")
 	if r.code != 0 {
 		t.Fatalf("sftp: exit code %d\n%s%s", r.code, r.stdout, r.stderr)
@@ -85,6 +86,9 @@ containers: [{name: main, image: "REGISTRY/distroless:1"}]
 		if fields := strings.Fields(line); strings.HasSuffix(line, "file.txt\n") && fields[2] != "65532" {
 			t.Errorf("the file's owner is not the image's user: %s", line)
 		}
+	}
+	if got := p.read("got.txt"); got != "secret" {
+		t.Errorf("the secret is %q", got)
 	}
 	eventually(t, "the copy arrives", func() bool { return p.read("copied.txt") == "from the laptop" })
 	eventually(t, "the image's own program arrives", func() bool { return len(p.read("web")) > 1<<20 })
