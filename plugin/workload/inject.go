@@ -88,6 +88,9 @@ func Clone(w *Workload, prior *appsv1.Deployment, s Spec) (*Rendered, error) {
 	if kept.seeded {
 		s.ImageVolumes = false
 	}
+	if prior != nil {
+		s.ImageUser = kept.sidecarUser
+	}
 	user, _, _ := strings.Cut(s.Holder, "@")
 	if kept.user != "" {
 		user = kept.user

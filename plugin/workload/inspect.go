@@ -114,9 +114,10 @@ func (c *Client) runningPod(ctx context.Context, w *Workload) *corev1.Pod {
 // imageUser returns the user by number that the image of the dev container
 // has, where that decides as whom the sidecar has to run: the kubelet tells of
 // the original's pod, from Kubernetes 1.33. nil when it is not needed or known.
-func (c *Client) imageUser(ctx context.Context, w *Workload, dev *manifest.Dev) *int64 {
+func (c *Client) imageUser(ctx context.Context, f *Found, dev *manifest.Dev) *int64 {
+	w := f.Workload
 	i, err := containerIndex(w, dev.Container)
-	if err != nil || dev.Image != "" {
+	if err != nil || f.Clone != nil || dev.Image != "" {
 		return nil
 	}
 	container := &w.Template.Spec.Containers[i]

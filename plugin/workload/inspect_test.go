@@ -1,6 +1,8 @@
 package workload
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,6 +59,17 @@ func TestSidecarTakesTheImagesUser(t *testing.T) {
 		f, err := c.Find(t.Context(), Query{Name: "api", Dev: "api"})
 		if err != nil {
 			t.Fatal(err)
+		}
+		plan, err := c.Plan(t.Context(), f, testSpec("api"), Claimant{Dev: "api", Holder: testHolder})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said string
+		for _, p := range plan {
+			said += fmt.Sprint(p.Object.Object)
+		}
+		if !strings.Contains(said, "runAsUser:1000") {
+			t.Errorf("before the %s swap the plan says %s", round, said)
 		}
 		if _, err := c.Swap(t.Context(), f, testSpec("api")); err != nil {
 			t.Fatal(err)

@@ -55,9 +55,7 @@ func (c *Client) Swap(ctx context.Context, f *Found, s Spec) (*Swapped, error) {
 		}
 		w = made
 	}
-	if f.Clone == nil {
-		s.ImageUser = c.imageUser(ctx, w, &s.Dev)
-	}
+	s.ImageUser = c.imageUser(ctx, f, &s.Dev)
 	r, err := Clone(w, f.Clone, s)
 	if err != nil {
 		return nil, err
