@@ -87,6 +87,7 @@ func (o *upOptions) showObjects(ctx context.Context, cluster Cluster, workloads 
 	var objects []*unstructured.Unstructured
 	if o.show.dryRun == dryRunClient {
 		for _, p := range plan {
+			mask(nil, p.Object)
 			objects = append(objects, p.Object)
 		}
 		return o.print(objects)
@@ -99,6 +100,7 @@ func (o *upOptions) showObjects(ctx context.Context, cluster Cluster, workloads 
 		return o.printDiff(changes)
 	}
 	for _, c := range changes {
+		mask(nil, c.After)
 		objects = append(objects, c.After)
 	}
 	return o.print(objects)
@@ -166,6 +168,7 @@ func (o *upOptions) printDiff(changes []workload.Difference) error {
 			continue
 		}
 		name := fmt.Sprintf("%s/%s", c.After.GetKind(), c.After.GetName())
+		mask(c.Live, c.After)
 		before, err := comparably(c.Live)
 		if err != nil {
 			return err
@@ -187,6 +190,31 @@ func (o *upOptions) printDiff(changes []workload.Difference) error {
 		return &codeError{exitDifferent}
 	}
 	return nil
+}
+
+// mask hides the contents of a Secret, and keeps what differs different.
+func mask(live, after *unstructured.Unstructured) {
+	if after.GetKind() != "Secret" {
+		return
+	}
+	values := func(o *unstructured.Unstructured) map[string]any {
+		if o == nil {
+			return nil
+		}
+		data, _ := o.Object["data"].(map[string]any)
+		return data
+	}
+	before, now := values(live), values(after)
+	for key, v := range now {
+		if old, there := before[key]; there && old != v {
+			now[key] = "*** (other content)"
+		} else {
+			now[key] = "***"
+		}
+	}
+	for key := range before {
+		before[key] = "***"
+	}
 }
 
 // comparably renders an object without its status, what every write changes or
