@@ -217,8 +217,8 @@ func mask(live, after *unstructured.Unstructured) {
 	}
 }
 
-// comparably renders an object without its status, what every write changes or
-// the API server makes up, and what is secret.
+// comparably renders an object without its status and what every write
+// changes or the API server makes up.
 func comparably(o *unstructured.Unstructured) ([]byte, error) {
 	if o == nil {
 		return nil, nil
@@ -227,12 +227,6 @@ func comparably(o *unstructured.Unstructured) ([]byte, error) {
 	unstructured.RemoveNestedField(o.Object, "status")
 	for _, field := range []string{"managedFields", "resourceVersion", "generation", "uid", "creationTimestamp"} {
 		unstructured.RemoveNestedField(o.Object, "metadata", field)
-	}
-	if data, ok, _ := unstructured.NestedMap(o.Object, "data"); ok && o.GetKind() == "Secret" {
-		for key := range data {
-			data[key] = "***"
-		}
-		o.Object["data"] = data
 	}
 	text, err := yaml.Marshal(o.Object)
 	if err != nil {
