@@ -8,7 +8,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -106,10 +105,7 @@ func (c *Client) named(ctx context.Context, envs []Environment, o RestoreOptions
 		e.Dev = name
 	}
 	// The label may be gone while the annotations are there.
-	for _, k := range []Kind{Deployment, StatefulSet} {
-		if kind != "" && kind != k {
-			continue
-		}
+	for _, k := range asked(kind) {
 		w, err := c.get(ctx, k, name)
 		if err != nil {
 			return nil, err
@@ -213,13 +209,8 @@ func (c *Client) restoreOnce(ctx context.Context, w **Workload, r *Restored) err
 
 // delete deletes a workload; false when it was gone already.
 func (c *Client) delete(ctx context.Context, kind Kind, name string, uid types.UID) (bool, error) {
-	var err error
-	if kind == StatefulSet {
-		err = c.Kube.AppsV1().StatefulSets(c.Namespace).Delete(ctx, name, deleteOptions(uid))
-	} else {
-		err = c.Kube.AppsV1().Deployments(c.Namespace).Delete(ctx, name, deleteOptions(uid))
-	}
-	return deleted(err), c.wrap(unlessGone(err), apps("delete", kind), name)
+	err := c.api(kind).delete(ctx, name, deleteOptions(uid))
+	return deleted(err), c.wrap(unlessGone(err), kind.rule("delete"), name)
 }
 
 // deleteLease deletes the Lease. Who may not is not kept from a restore: the
@@ -287,19 +278,15 @@ func unlessGone(err error) error {
 func (c *Client) waitReady(ctx context.Context, w *Workload, n int32, limit time.Duration) (ready int32) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	src := c.watchDeployments(fields.OneTermEqualSelector("metadata.name", w.Meta.Name).String())
-	if w.Kind == StatefulSet {
-		src = c.watchStatefulSets(fields.OneTermEqualSelector("metadata.name", w.Meta.Name).String())
-	}
 	seen := make(chan sighting)
-	go src.run(ctx, seen)
+	go c.watchWorkload(w.Kind, w.Meta.Name).run(ctx, seen)
 	for ready < n {
 		select {
 		case <-ctx.Done():
 			return ready
 		case s := <-seen:
 			for _, o := range s.objs {
-				if now := workloadOf(o); now != nil && now.Meta.Name == w.Meta.Name {
+				if now := c.api(w.Kind).of(o); now != nil && now.Meta.Name == w.Meta.Name {
 					ready = now.Ready
 				}
 			}

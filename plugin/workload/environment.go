@@ -111,32 +111,10 @@ func (c *Client) environments(ctx context.Context, live bool) ([]Environment, er
 	var pods []corev1.Pod
 	var held []coordinationv1.Lease
 	var g errgroup.Group
-	g.Go(func() error {
-		l, err := c.Kube.AppsV1().Deployments(c.Namespace).List(ctx, ours)
-		if err != nil {
-			return c.wrap(err, apps("list", Deployment), "")
-		}
-		for i := range l.Items {
-			if w := FromDeployment(&l.Items[i]); isClone(w) {
-				clones = append(clones, l.Items[i])
-			} else if marked(w) {
-				originals = append(originals, w)
-			}
-		}
-		return nil
-	})
-	var stateful []*Workload
-	g.Go(func() error {
-		l, err := c.Kube.AppsV1().StatefulSets(c.Namespace).List(ctx, ours)
-		if err != nil {
-			return c.wrap(err, apps("list", StatefulSet), "")
-		}
-		for i := range l.Items {
-			if w := FromStatefulSet(&l.Items[i]); marked(w) {
-				stateful = append(stateful, w)
-			}
-		}
-		return nil
+	g.Go(func() (err error) {
+		originals, clones, err = c.list(ctx, ours)
+		originals = slices.DeleteFunc(originals, func(w *Workload) bool { return !marked(w) })
+		return err
 	})
 	if live {
 		g.Go(func() error {
@@ -155,7 +133,7 @@ func (c *Client) environments(ctx context.Context, live bool) ([]Environment, er
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	envs := join(clones, append(originals, stateful...))
+	envs := join(clones, originals)
 	for i := range envs {
 		if err := c.findOriginal(ctx, &envs[i]); err != nil {
 			return nil, err

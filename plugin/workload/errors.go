@@ -340,8 +340,7 @@ func refusalOf(msg string) Refusal {
 	return RefusedOther
 }
 
-// The rules of this package's requests.
-func apps(verb string, k Kind) Rule { return Rule{Verb: verb, Group: "apps", Resource: k.resource()} }
+// The rules of this package's requests for what is no workload.
 func core(verb, resource string) Rule {
 	return Rule{Verb: verb, Resource: resource}
 }

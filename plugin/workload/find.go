@@ -1,7 +1,9 @@
 package workload
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
@@ -88,40 +90,44 @@ func (c *Client) Find(ctx context.Context, q Query) (*Found, error) {
 	return nil, c.notFound(ctx, q)
 }
 
+// asked returns the kinds that a user means who names a kind, or none.
+func asked(kind Kind) []Kind {
+	if kind != "" {
+		return []Kind{kind}
+	}
+	return []Kind{Deployment, StatefulSet}
+}
+
 // byName finds a workload and its clone; both are nil when there is none.
 func (c *Client) byName(ctx context.Context, name string) (*Workload, *appsv1.Deployment, error) {
 	kind, name, err := parseRef(name)
 	if err != nil {
 		return nil, nil, err
 	}
-	var deploy, stateful *Workload
+	candidates := asked(kind)
+	found, errs := make([]*Workload, len(candidates)), make([]error, len(candidates))
 	var clone *appsv1.Deployment
-	var deployErr, statefulErr error
 	var g errgroup.Group
-	if kind != StatefulSet {
-		g.Go(func() error { deploy, deployErr = c.get(ctx, Deployment, name); return nil })
-	}
-	if kind != Deployment {
-		g.Go(func() error { stateful, statefulErr = c.get(ctx, StatefulSet, name); return nil })
+	for i, k := range candidates {
+		g.Go(func() error { found[i], errs[i] = c.get(ctx, k, name); return nil })
 	}
 	g.Go(func() (err error) { clone, err = c.getClone(ctx, name); return err })
-	cloneErr := g.Wait()
-	for _, err := range []error{deployErr, cloneErr} {
-		if err != nil && stateful == nil {
-			return nil, nil, err
-		}
+	if err := g.Wait(); err != nil {
+		return nil, nil, err
 	}
-	switch {
-	case deploy != nil && isClone(deploy):
-		owner := ownerIn(deploy.Meta.OwnerReferences)
-		if owner == nil {
-			return nil, nil, nil
-		}
-		return c.byName(ctx, ref(Kind(owner.Kind), owner.Name))
-	case deploy != nil:
-		return deploy, clone, nil
+	i := slices.IndexFunc(found, func(w *Workload) bool { return w != nil })
+	if i < 0 {
+		return nil, nil, cmp.Or(errs...)
 	}
-	return stateful, clone, statefulErr
+	w := found[i]
+	if !isClone(w) {
+		return w, clone, nil
+	}
+	owner := ownerIn(w.Meta.OwnerReferences)
+	if owner == nil {
+		return nil, nil, nil
+	}
+	return c.byName(ctx, ref(Kind(owner.Kind), owner.Name))
 }
 
 // isClone tells whether a workload is a clone that has an original.
@@ -133,7 +139,7 @@ func isClone(w *Workload) bool {
 // none of a kind that can be swapped.
 func ownerIn(refs []metav1.OwnerReference) *metav1.OwnerReference {
 	for i, r := range refs {
-		if k := Kind(r.Kind); k == Deployment || k == StatefulSet {
+		if _, ok := Kind(r.Kind).traits(); ok {
 			return &refs[i]
 		}
 	}
@@ -142,23 +148,11 @@ func ownerIn(refs []metav1.OwnerReference) *metav1.OwnerReference {
 
 // get returns a workload, or nil when there is none.
 func (c *Client) get(ctx context.Context, kind Kind, name string) (*Workload, error) {
-	var w *Workload
-	var err error
-	if kind == StatefulSet {
-		var s *appsv1.StatefulSet
-		if s, err = c.Kube.AppsV1().StatefulSets(c.Namespace).Get(ctx, name, metav1.GetOptions{}); err == nil {
-			w = FromStatefulSet(s)
-		}
-	} else {
-		var d *appsv1.Deployment
-		if d, err = c.Kube.AppsV1().Deployments(c.Namespace).Get(ctx, name, metav1.GetOptions{}); err == nil {
-			w = FromDeployment(d)
-		}
-	}
+	w, err := c.api(kind).get(ctx, name)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
-	return w, c.wrap(err, apps("get", kind), name)
+	return w, c.wrap(err, kind.rule("get"), name)
 }
 
 // getClone returns the clone of a workload, or nil when there is none.
@@ -168,7 +162,7 @@ func (c *Client) getClone(ctx context.Context, original string) (*appsv1.Deploym
 	case apierrors.IsNotFound(err):
 		return nil, nil
 	case err != nil:
-		return nil, c.wrap(err, apps("get", Deployment), original+nameSuffix)
+		return nil, c.wrap(err, Deployment.rule("get"), original+nameSuffix)
 	case d.Labels[LabelClone] == "":
 		// Somebody's own Deployment that happens to have such a name: it
 		// must not be overwritten.
@@ -180,7 +174,7 @@ func (c *Client) getClone(ctx context.Context, original string) (*appsv1.Deploym
 // bySelector finds the one workload that has the labels, and its clone.
 func (c *Client) bySelector(ctx context.Context, selector map[string]string) (*Workload, *appsv1.Deployment, error) {
 	opts := metav1.ListOptions{LabelSelector: labels.SelectorFromSet(selector).String()}
-	found, err := c.list(ctx, opts)
+	found, _, err := c.list(ctx, opts)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -198,34 +192,33 @@ func (c *Client) bySelector(ctx context.Context, selector map[string]string) (*W
 	return found[0], clone, err
 }
 
-// list returns the workloads that are no clones, Deployments first.
-func (c *Client) list(ctx context.Context, opts metav1.ListOptions) ([]*Workload, error) {
-	var deploys, statefuls []*Workload
+// list returns the workloads and, apart from them, their clones; both in the
+// order of kinds.
+func (c *Client) list(ctx context.Context, opts metav1.ListOptions) ([]*Workload, []appsv1.Deployment, error) {
+	all := kinds()
+	found := make([][]*Workload, len(all))
+	var clones []appsv1.Deployment
 	var g errgroup.Group
-	g.Go(func() error {
-		l, err := c.Kube.AppsV1().Deployments(c.Namespace).List(ctx, opts)
-		if err != nil {
-			return c.wrap(err, apps("list", Deployment), "")
-		}
-		for i := range l.Items {
-			if w := FromDeployment(&l.Items[i]); !isClone(w) {
-				deploys = append(deploys, w)
+	for i, t := range all {
+		g.Go(func() error {
+			api := t.api(c)
+			objs, err := api.list(ctx, opts)
+			if err != nil {
+				return c.wrap(err, t.kind.rule("list"), "")
 			}
-		}
-		return nil
-	})
-	g.Go(func() error {
-		l, err := c.Kube.AppsV1().StatefulSets(c.Namespace).List(ctx, opts)
-		if err != nil {
-			return c.wrap(err, apps("list", StatefulSet), "")
-		}
-		for i := range l.Items {
-			statefuls = append(statefuls, FromStatefulSet(&l.Items[i]))
-		}
-		return nil
-	})
+			for _, o := range objs {
+				w := api.of(o)
+				if d, ok := o.(*appsv1.Deployment); ok && isClone(w) {
+					clones = append(clones, *d)
+				} else {
+					found[i] = append(found[i], w)
+				}
+			}
+			return nil
+		})
+	}
 	err := g.Wait()
-	return append(deploys, statefuls...), err
+	return slices.Concat(found...), clones, err
 }
 
 // namespaceExists asks for the namespace only when nothing was found in it.
@@ -244,7 +237,7 @@ func (c *Client) notFound(ctx context.Context, q Query) error {
 	if len(q.Selector) > 0 {
 		e.Name, e.Selector = "", labels.SelectorFromSet(q.Selector).String()
 	}
-	all, err := c.list(ctx, metav1.ListOptions{})
+	all, _, err := c.list(ctx, metav1.ListOptions{})
 	if err != nil {
 		// The names are an extra; that nothing was found stands.
 		return e

@@ -104,10 +104,12 @@ func TestFindForbidden(t *testing.T) {
 // TestFindForeign checks that a Deployment which only has a clone's name is
 // not taken for one.
 func TestFindForeign(t *testing.T) {
-	c, _ := newClient(t, testDeployment("api"), testDeployment("api-okteto"))
-	var e *InUseError
-	if _, err := c.Find(t.Context(), Query{Name: "api"}); !errors.As(err, &e) {
-		t.Errorf("error %v", err)
+	c, _ := newClient(t, testDeployment("api"), testDeployment("api-okteto"), testStatefulSet("db"), testDeployment("db-okteto"))
+	for _, name := range []string{"api", "db", "sts/db"} {
+		var e *InUseError
+		if _, err := c.Find(t.Context(), Query{Name: name}); !errors.As(err, &e) {
+			t.Errorf("%s: error %v", name, err)
+		}
 	}
 }
 

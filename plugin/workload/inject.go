@@ -311,6 +311,6 @@ func deployment(w *Workload, s *Spec, t *corev1.PodTemplateSpec) *appsv1.Deploym
 // together with it.
 func ownerOf(w *Workload) metav1.OwnerReference {
 	return metav1.OwnerReference{
-		APIVersion: "apps/v1", Kind: string(w.Kind), Name: w.Meta.Name, UID: w.Meta.UID,
+		APIVersion: w.Kind.apiVersion(), Kind: string(w.Kind), Name: w.Meta.Name, UID: w.Meta.UID,
 	}
 }

@@ -4,10 +4,10 @@ import (
 	"context"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 )
@@ -141,12 +141,10 @@ func observe[L runtime.Object](rule Rule, api observed[L], opts metav1.ListOptio
 	}
 }
 
-func (c *Client) watchDeployments(fieldSelector string) source {
-	return observe(apps("watch", Deployment), c.Kube.AppsV1().Deployments(c.Namespace), metav1.ListOptions{FieldSelector: fieldSelector})
-}
-
-func (c *Client) watchStatefulSets(fieldSelector string) source {
-	return observe(apps("watch", StatefulSet), c.Kube.AppsV1().StatefulSets(c.Namespace), metav1.ListOptions{FieldSelector: fieldSelector})
+// watchWorkload watches the one workload of a name.
+func (c *Client) watchWorkload(kind Kind, name string) source {
+	opts := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", name).String()}
+	return c.api(kind).watch(kind.rule("watch"), opts)
 }
 
 func (c *Client) watchPods(labelSelector string) source {
@@ -158,15 +156,4 @@ func (c *Client) watchEvents() source {
 	s := observe(core("watch", "events"), c.Kube.CoreV1().Events(c.Namespace), metav1.ListOptions{})
 	s.fresh = true
 	return s
-}
-
-// workloadOf returns the workload that a watched object is; nil for others.
-func workloadOf(o runtime.Object) *Workload {
-	switch o := o.(type) {
-	case *appsv1.Deployment:
-		return FromDeployment(o)
-	case *appsv1.StatefulSet:
-		return FromStatefulSet(o)
-	}
-	return nil
 }

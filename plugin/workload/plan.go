@@ -53,7 +53,7 @@ func (c *Client) Plan(ctx context.Context, f *Found, s Spec, who Claimant) ([]Pl
 		if err != nil {
 			return nil, err
 		}
-		if err := add(made, Planned{rule: apps("create", Deployment)}); err != nil {
+		if err := add(made, Planned{rule: Deployment.rule("create")}); err != nil {
 			return nil, err
 		}
 	}
@@ -88,7 +88,7 @@ func (c *Client) Plan(ctx context.Context, f *Found, s Spec, who Claimant) ([]Pl
 			return nil, err
 		}
 	}
-	if err := add(r.Clone, Planned{rule: apps("patch", Deployment), patch: types.ApplyPatchType}); err != nil {
+	if err := add(r.Clone, Planned{rule: Deployment.rule("patch"), patch: types.ApplyPatchType}); err != nil {
 		return nil, err
 	}
 	if autocreated(f.Workload) {
@@ -98,7 +98,7 @@ func (c *Client) Plan(ctx context.Context, f *Found, s Spec, who Claimant) ([]Pl
 	if err != nil {
 		return nil, err
 	}
-	return append(plan, Planned{Object: original, rule: apps("patch", f.Kind), patch: types.ApplyPatchType}), nil
+	return append(plan, Planned{Object: original, rule: f.Kind.rule("patch"), patch: types.ApplyPatchType}), nil
 }
 
 // Difference is an object before and after it would be written.

@@ -45,6 +45,16 @@ func anyContainer(name string) *rapid.Generator[corev1.Container] {
 	})
 }
 
+// workloadOf returns the workload that an object is.
+func workloadOf(o runtime.Object) *Workload {
+	for _, k := range kinds() {
+		if w := k.api(&Client{Kube: fake.NewClientset()}).of(o); w != nil {
+			return w
+		}
+	}
+	return nil
+}
+
 // anyOriginal is a workload, with the field managers that may own its count.
 func anyOriginal() *rapid.Generator[runtime.Object] {
 	return rapid.Custom(func(t *rapid.T) runtime.Object {

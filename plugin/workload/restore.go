@@ -78,7 +78,7 @@ func ScaledDown(w *Workload, dev string, md manifest.Metadata) (*unstructured.Un
 	annotations[AnnotationMode] = ModeSync
 	annotations[AnnotationSwap] = string(raw)
 	u := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "apps/v1",
+		"apiVersion": w.Kind.apiVersion(),
 		"kind":       string(w.Kind),
 		"spec":       map[string]any{"replicas": int64(0)},
 	}}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 )
 
 // Revert is a change of the replica count that takes an original back into
@@ -71,15 +70,10 @@ func (c *Client) Guard(ctx context.Context, w *Workload, report func(Revert)) {
 	if w.Meta.UID == "" || autocreated(w) {
 		return
 	}
-	name := fields.OneTermEqualSelector("metadata.name", w.Meta.Name).String()
-	src := c.watchDeployments(name)
-	if w.Kind == StatefulSet {
-		src = c.watchStatefulSets(name)
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	seen := make(chan sighting)
-	go src.run(ctx, seen)
+	go c.watchWorkload(w.Kind, w.Meta.Name).run(ctx, seen)
 	told := map[string]bool{}
 	for {
 		select {
@@ -90,7 +84,7 @@ func (c *Client) Guard(ctx context.Context, w *Workload, report func(Revert)) {
 				return
 			}
 			for _, o := range s.objs {
-				now := workloadOf(o)
+				now := c.api(w.Kind).of(o)
 				if now == nil || now.Meta.UID != w.Meta.UID || now.Meta.DeletionTimestamp != nil {
 					continue
 				}

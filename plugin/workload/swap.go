@@ -128,7 +128,7 @@ func (c *Client) createSandbox(ctx context.Context, s *Spec) (*Workload, error) 
 	}
 	made, err := c.Kube.AppsV1().Deployments(c.Namespace).Create(ctx, d, metav1.CreateOptions{FieldManager: FieldManager})
 	if err != nil {
-		return nil, c.wrap(err, apps("create", Deployment), d.Name)
+		return nil, c.wrap(err, Deployment.rule("create"), d.Name)
 	}
 	return FromDeployment(made), nil
 }
@@ -140,7 +140,7 @@ func (c *Client) applyClone(ctx context.Context, clone *appsv1.Deployment) (*app
 	}
 	applied, err := c.Kube.AppsV1().Deployments(c.Namespace).
 		Patch(ctx, clone.Name, types.ApplyPatchType, body, applyOptions())
-	return applied, c.wrap(err, apps("patch", Deployment), clone.Name)
+	return applied, c.wrap(err, Deployment.rule("patch"), clone.Name)
 }
 
 // scaleDown takes the original out of service. The object may change between
@@ -201,16 +201,6 @@ func (c *Client) patch(ctx context.Context, w *Workload, pt types.PatchType, bod
 	if pt == types.ApplyPatchType {
 		opts = applyOptions()
 	}
-	if w.Kind == StatefulSet {
-		s, err := c.Kube.AppsV1().StatefulSets(c.Namespace).Patch(ctx, w.Meta.Name, pt, body, opts)
-		if err != nil {
-			return nil, c.wrap(err, apps("patch", w.Kind), w.Meta.Name)
-		}
-		return FromStatefulSet(s), nil
-	}
-	d, err := c.Kube.AppsV1().Deployments(c.Namespace).Patch(ctx, w.Meta.Name, pt, body, opts)
-	if err != nil {
-		return nil, c.wrap(err, apps("patch", w.Kind), w.Meta.Name)
-	}
-	return FromDeployment(d), nil
+	now, err := c.api(w.Kind).patch(ctx, w.Meta.Name, pt, body, opts)
+	return now, c.wrap(err, w.Kind.rule("patch"), w.Meta.Name)
 }

@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 )
 
 // Target is the pod to wait for.
@@ -93,7 +92,7 @@ func (c *Client) Wait(ctx context.Context, t Target, o WaitOptions) (*corev1.Pod
 	seen := make(chan sighting)
 	for _, s := range []source{
 		c.watchPods(LabelInteractive + "=" + t.Dev),
-		c.watchDeployments(fields.OneTermEqualSelector("metadata.name", t.Clone).String()),
+		c.watchWorkload(Deployment, t.Clone),
 		c.watchEvents(),
 	} {
 		go s.run(watching, seen)

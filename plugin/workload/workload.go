@@ -10,11 +10,8 @@
 package workload
 
 import (
-	"fmt"
-	"strings"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -87,18 +84,6 @@ func (c *Client) now() time.Time {
 	return time.Now()
 }
 
-// Kind is the kind of a workload.
-type Kind string
-
-// The kinds that can be swapped.
-const (
-	Deployment  Kind = "Deployment"
-	StatefulSet Kind = "StatefulSet"
-)
-
-// resource returns the plural name in the group apps.
-func (k Kind) resource() string { return strings.ToLower(string(k)) + "s" }
-
 // Workload is what a swap needs to know of a workload, whatever its kind.
 type Workload struct {
 	Kind Kind
@@ -125,66 +110,8 @@ type Stateful struct {
 	DeletesClaims bool
 }
 
-// FromDeployment returns the workload that a Deployment is.
-func FromDeployment(d *appsv1.Deployment) *Workload {
-	return &Workload{
-		Kind:     Deployment,
-		Meta:     d.ObjectMeta,
-		Replicas: count(d.Spec.Replicas),
-		Selector: d.Spec.Selector,
-		Template: d.Spec.Template,
-		Ready:    d.Status.ReadyReplicas,
-	}
-}
-
-// FromStatefulSet returns the workload that a StatefulSet is.
-func FromStatefulSet(s *appsv1.StatefulSet) *Workload {
-	st := &Stateful{Service: s.Spec.ServiceName, Claims: s.Spec.VolumeClaimTemplates}
-	if s.Spec.Ordinals != nil {
-		st.Ordinal = s.Spec.Ordinals.Start
-	}
-	if p := s.Spec.PersistentVolumeClaimRetentionPolicy; p != nil {
-		st.DeletesClaims = p.WhenScaled == appsv1.DeletePersistentVolumeClaimRetentionPolicyType
-	}
-	return &Workload{
-		Kind:     StatefulSet,
-		Meta:     s.ObjectMeta,
-		Replicas: count(s.Spec.Replicas),
-		Selector: s.Spec.Selector,
-		Template: s.Spec.Template,
-		Ready:    s.Status.ReadyReplicas,
-		Stateful: st,
-	}
-}
-
-// count returns what a nil replica count means to the API server.
-func count(n *int32) int32 {
-	if n == nil {
-		return 1
-	}
-	return *n
-}
-
 // String returns kind and name as kubectl writes them: deployment/api.
 func (w *Workload) String() string { return ref(w.Kind, w.Meta.Name) }
 
 // CloneName returns the name of the workload's development clone.
 func (w *Workload) CloneName() string { return w.Meta.Name + nameSuffix }
-
-func ref(k Kind, name string) string { return strings.ToLower(string(k)) + "/" + name }
-
-// parseRef splits `api`, `deploy/api` or `sts/api`; the kind is empty when
-// none was given.
-func parseRef(s string) (Kind, string, error) {
-	kind, name, found := strings.Cut(s, "/")
-	if !found {
-		return "", s, nil
-	}
-	switch strings.ToLower(strings.TrimSuffix(kind, ".apps")) {
-	case "deploy", "deployment", "deployments":
-		return Deployment, name, nil
-	case "sts", "statefulset", "statefulsets":
-		return StatefulSet, name, nil
-	}
-	return "", "", fmt.Errorf("kind %q cannot be developed in: use deployment/%s or statefulset/%s", kind, name, name)
-}
