@@ -7,10 +7,9 @@ import (
 // rootLong is what `kubectl okteto` alone prints.
 const rootLong = `Develop inside a running workload, on any Kubernetes cluster.
 
-'kubectl okteto up' swaps a Deployment or StatefulSet for a development
-container, keeps your source folder in sync with it both ways, forwards its
-ports and runs your command there. 'kubectl okteto down' brings the original
-back.`
+'kubectl okteto up' swaps a workload for a development container, keeps your
+source folder in sync with it both ways, forwards its ports and runs your command
+there. 'kubectl okteto down' brings the original back.`
 
 // newRootCmd returns the tree of commands.
 func newRootCmd(f *Factory) *cobra.Command {

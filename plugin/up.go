@@ -42,10 +42,9 @@ func newUpCmd(f *Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up [NAME] [-- COMMAND [ARG...]]",
 		Short: "Swap a workload for a development container and work in it",
-		Long: `Swap a Deployment or StatefulSet for a development container, sync the source
-folder with it both ways, open forwards and run a command there: the manifest's,
-or the one after --. The command's exit status is passed on; 255 means that it
-could not be run.
+		Long: `Swap a workload for a development container, sync the source folder with it both
+ways, open forwards and run a command there: the manifest's, or the one after --.
+The command's exit status is passed on; 255 means that it could not be run.
 
 The development container stays when the command has ended: 'up' again comes
 back to it, 'down' gives the original back. Without a manifest, name a workload:
@@ -160,6 +159,8 @@ func (o *upOptions) defaults(ctx context.Context, workloads *workload.Client) (*
 	if err != nil {
 		return nil, err
 	}
+	// The name alone may be another kind's.
+	dev.Workload = found.String()
 	o.factory.Console().Note("no manifest: syncing %s to %s", dev.Sync[0].Local, dev.Sync[0].Remote)
 	return m, nil
 }

@@ -105,13 +105,19 @@ func (c *Client) named(ctx context.Context, envs []Environment, o RestoreOptions
 		e.Dev = name
 	}
 	// The label may be gone while the annotations are there.
-	for _, k := range asked(kind) {
-		w, err := c.get(ctx, k, name)
+	for _, t := range kinds() {
+		if kind != "" && kind != t.kind {
+			continue
+		}
+		w, err := c.get(ctx, t.kind, name)
+		if kind == "" && t.kind != Deployment && apierrors.IsForbidden(err) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
 		if w != nil && (marked(w) || e.Original == nil) {
-			e.Kind, e.Original = k, w
+			e.Kind, e.Original = t.kind, w
 		}
 	}
 	return []Environment{e}, nil

@@ -106,14 +106,12 @@ func (e *Environment) called(name string) bool {
 // environments finds originals and clones by their labels and joins them.
 func (c *Client) environments(ctx context.Context, live bool) ([]Environment, error) {
 	ours := metav1.ListOptions{LabelSelector: LabelDev + "=true"}
-	var clones []appsv1.Deployment
-	var originals []*Workload
+	var found listing
 	var pods []corev1.Pod
 	var held []coordinationv1.Lease
 	var g errgroup.Group
 	g.Go(func() (err error) {
-		originals, clones, err = c.list(ctx, ours)
-		originals = slices.DeleteFunc(originals, func(w *Workload) bool { return !marked(w) })
+		found, err = c.list(ctx, ours)
 		return err
 	})
 	if live {
@@ -133,7 +131,8 @@ func (c *Client) environments(ctx context.Context, live bool) ([]Environment, er
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	envs := join(clones, originals)
+	originals := slices.DeleteFunc(found.workloads, func(w *Workload) bool { return !marked(w) })
+	envs := join(found.clones, originals)
 	for i := range envs {
 		if err := c.findOriginal(ctx, &envs[i]); err != nil {
 			return nil, err

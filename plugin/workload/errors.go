@@ -30,9 +30,9 @@ func (e *NotFoundError) Error() string {
 		}
 		return msg
 	}
-	msg := fmt.Sprintf("no deployment or statefulset %q in namespace %q", e.Name, e.Namespace)
+	msg := fmt.Sprintf("no workload %q in namespace %q", e.Name, e.Namespace)
 	if e.Selector != "" {
-		msg = fmt.Sprintf("no deployment or statefulset with labels %q in namespace %q", e.Selector, e.Namespace)
+		msg = fmt.Sprintf("no workload with labels %q in namespace %q", e.Selector, e.Namespace)
 	}
 	if len(e.Near) > 0 {
 		msg += "; there is " + strings.Join(e.Near, ", ")
@@ -49,6 +49,17 @@ type AmbiguousError struct {
 
 func (e *AmbiguousError) Error() string {
 	return fmt.Sprintf("%d workloads have the labels %q: %s", len(e.Names), e.Selector, strings.Join(e.Names, ", "))
+}
+
+// MadeError means that a workload is another one's making, which would undo a
+// swap.
+type MadeError struct {
+	// Workload is what was asked for, By the controller, as kind/name.
+	Workload, By string
+}
+
+func (e *MadeError) Error() string {
+	return fmt.Sprintf("%s belongs to %s, which would bring its pods back", e.Workload, e.By)
 }
 
 // NamespaceError means that the namespace does not exist.

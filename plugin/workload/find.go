@@ -45,7 +45,7 @@ type Found struct {
 
 // Find finds a workload and what exists of its dev environment. Everything is
 // asked at once, so that it takes one round trip. Errors: NotFoundError,
-// AmbiguousError, NamespaceError, ForbiddenError.
+// AmbiguousError, MadeError, NamespaceError, ForbiddenError.
 func (c *Client) Find(ctx context.Context, q Query) (*Found, error) {
 	f := &Found{}
 	var g errgroup.Group
@@ -74,6 +74,9 @@ func (c *Client) Find(ctx context.Context, q Query) (*Found, error) {
 		return nil, err
 	}
 	if f.Workload != nil {
+		if by := maker(f.Workload); by != nil {
+			return nil, &MadeError{Workload: f.String(), By: ref(Kind(by.Kind), by.Name)}
+		}
 		return f, nil
 	}
 	if err := c.namespaceExists(ctx); err != nil {
@@ -90,37 +93,35 @@ func (c *Client) Find(ctx context.Context, q Query) (*Found, error) {
 	return nil, c.notFound(ctx, q)
 }
 
-// asked returns the kinds that a user means who names a kind, or none.
-func asked(kind Kind) []Kind {
-	if kind != "" {
-		return []Kind{kind}
-	}
-	return []Kind{Deployment, StatefulSet}
-}
-
-// byName finds a workload and its clone; both are nil when there is none.
+// byName finds a workload and its clone; both are nil when there is none. A
+// name without a kind is most often a Deployment's or a StatefulSet's: the
+// other kinds are asked for only when it is neither's.
 func (c *Client) byName(ctx context.Context, name string) (*Workload, *appsv1.Deployment, error) {
 	kind, name, err := parseRef(name)
 	if err != nil {
 		return nil, nil, err
 	}
-	candidates := asked(kind)
-	found, errs := make([]*Workload, len(candidates)), make([]error, len(candidates))
-	var clone *appsv1.Deployment
-	var g errgroup.Group
-	for i, k := range candidates {
-		g.Go(func() error { found[i], errs[i] = c.get(ctx, k, name); return nil })
+	usual, others := []Kind{kind}, []Kind(nil)
+	if kind == "" {
+		usual, others = []Kind{Deployment, StatefulSet}, []Kind{ReplicaSet}
 	}
+	var clone *appsv1.Deployment
+	var w *Workload
+	var missed error
+	var g errgroup.Group
+	g.Go(func() error { w, missed = c.first(ctx, usual, name); return nil })
 	g.Go(func() (err error) { clone, err = c.getClone(ctx, name); return err })
 	if err := g.Wait(); err != nil {
 		return nil, nil, err
 	}
-	i := slices.IndexFunc(found, func(w *Workload) bool { return w != nil })
-	if i < 0 {
-		return nil, nil, cmp.Or(errs...)
+	if w == nil {
+		// That one of these may not be read says nothing to who has none.
+		w, _ = c.first(ctx, others, name)
 	}
-	w := found[i]
-	if !isClone(w) {
+	switch {
+	case w == nil:
+		return nil, nil, missed
+	case !isClone(w):
 		return w, clone, nil
 	}
 	owner := ownerIn(w.Meta.OwnerReferences)
@@ -128,6 +129,23 @@ func (c *Client) byName(ctx context.Context, name string) (*Workload, *appsv1.De
 		return nil, nil, nil
 	}
 	return c.byName(ctx, ref(Kind(owner.Kind), owner.Name))
+}
+
+// first returns the workload of a name, that of the first kind which has one;
+// nil when there is none.
+func (c *Client) first(ctx context.Context, asked []Kind, name string) (*Workload, error) {
+	found, errs := make([]*Workload, len(asked)), make([]error, len(asked))
+	var g errgroup.Group
+	for i, k := range asked {
+		g.Go(func() error { found[i], errs[i] = c.get(ctx, k, name); return nil })
+	}
+	_ = g.Wait() // the errors are in errs
+	for _, w := range found {
+		if w != nil {
+			return w, nil
+		}
+	}
+	return nil, cmp.Or(errs...)
 }
 
 // isClone tells whether a workload is a clone that has an original.
@@ -174,7 +192,11 @@ func (c *Client) getClone(ctx context.Context, original string) (*appsv1.Deploym
 // bySelector finds the one workload that has the labels, and its clone.
 func (c *Client) bySelector(ctx context.Context, selector map[string]string) (*Workload, *appsv1.Deployment, error) {
 	opts := metav1.ListOptions{LabelSelector: labels.SelectorFromSet(selector).String()}
-	found, _, err := c.list(ctx, opts)
+	l, err := c.list(ctx, opts)
+	found := l.workloads
+	if len(found) == 0 {
+		err = cmp.Or(err, l.denied)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -192,25 +214,38 @@ func (c *Client) bySelector(ctx context.Context, selector map[string]string) (*W
 	return found[0], clone, err
 }
 
-// list returns the workloads and, apart from them, their clones; both in the
-// order of kinds.
-func (c *Client) list(ctx context.Context, opts metav1.ListOptions) ([]*Workload, []appsv1.Deployment, error) {
+// listing is what list has found, in the order of kinds.
+type listing struct {
+	workloads []*Workload
+	clones    []appsv1.Deployment
+	// denied is about the kinds that may not be listed; nil when all may.
+	denied error
+}
+
+// list returns the workloads, without those that others of them made, and
+// apart from them their clones. Of the kinds, only Deployments have to be
+// allowed, the clone's.
+func (c *Client) list(ctx context.Context, opts metav1.ListOptions) (listing, error) {
 	all := kinds()
-	found := make([][]*Workload, len(all))
-	var clones []appsv1.Deployment
+	found, denied := make([][]*Workload, len(all)), make([]error, len(all))
+	var l listing
 	var g errgroup.Group
 	for i, t := range all {
 		g.Go(func() error {
 			api := t.api(c)
 			objs, err := api.list(ctx, opts)
 			if err != nil {
-				return c.wrap(err, t.kind.rule("list"), "")
+				err = c.wrap(err, t.kind.rule("list"), "")
+				if !apierrors.IsForbidden(err) || t.kind == Deployment {
+					return err
+				}
+				denied[i] = err
 			}
 			for _, o := range objs {
 				w := api.of(o)
 				if d, ok := o.(*appsv1.Deployment); ok && isClone(w) {
-					clones = append(clones, *d)
-				} else {
+					l.clones = append(l.clones, *d)
+				} else if maker(w) == nil {
 					found[i] = append(found[i], w)
 				}
 			}
@@ -218,7 +253,8 @@ func (c *Client) list(ctx context.Context, opts metav1.ListOptions) ([]*Workload
 		})
 	}
 	err := g.Wait()
-	return slices.Concat(found...), clones, err
+	l.workloads, l.denied = slices.Concat(found...), cmp.Or(denied...)
+	return l, err
 }
 
 // namespaceExists asks for the namespace only when nothing was found in it.
@@ -237,7 +273,7 @@ func (c *Client) notFound(ctx context.Context, q Query) error {
 	if len(q.Selector) > 0 {
 		e.Name, e.Selector = "", labels.SelectorFromSet(q.Selector).String()
 	}
-	all, _, err := c.list(ctx, metav1.ListOptions{})
+	l, err := c.list(ctx, metav1.ListOptions{})
 	if err != nil {
 		// The names are an extra; that nothing was found stands.
 		return e
@@ -250,12 +286,12 @@ func (c *Client) notFound(ctx context.Context, q Query) error {
 		want = ""
 	}
 	var names []string
-	for _, w := range all {
+	for _, w := range l.workloads {
 		names = append(names, w.Meta.Name)
 	}
 	e.Near = near(want, names)
 	if kind != "" {
-		e.Near = withKinds(e.Near, all)
+		e.Near = withKinds(e.Near, l.workloads)
 	}
 	return e
 }

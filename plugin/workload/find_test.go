@@ -31,16 +31,26 @@ func TestFind(t *testing.T) {
 		{"by the clone's name", Query{Name: "api-okteto"}, "deployment/api", ""},
 		{"by the clone of a stateful set", Query{Name: "db-okteto"}, "statefulset/db", ""},
 		{"by labels", Query{Selector: map[string]string{"role": "only"}}, "statefulset/db", ""},
-		{"another kind", Query{Name: "pod/api"}, "", `kind "pod" cannot be developed in: use deployment/api or statefulset/api`},
-		{"the wrong kind", Query{Name: "sts/api"}, "", `no deployment or statefulset "sts/api" in namespace "shop"; there is deployment/api`},
-		{"a typing error", Query{Name: "apo"}, "", `no deployment or statefulset "apo" in namespace "shop"; there is api`},
-		{"nothing like it", Query{Name: "payments"}, "", `no deployment or statefulset "payments" in namespace "shop"; there is api, both, db`},
-		{"no such labels", Query{Selector: map[string]string{"role": "none"}}, "", `no deployment or statefulset with labels "role=none" in namespace "shop"; there is api, both, db`},
+		{"of an unusual kind", Query{Name: "old"}, "replicaset/old", ""},
+		{"by its kind", Query{Name: "rs/old"}, "replicaset/old", ""},
+		{"by its group", Query{Name: "ReplicaSets.apps/old"}, "replicaset/old", ""},
+		{"by the clone of a replica set", Query{Name: "old-okteto"}, "replicaset/old", ""},
+		{"made by another", Query{Name: "rs/api-5d"}, "", `replicaset/api-5d belongs to deployment/api, which would bring its pods back`},
+		{"another group", Query{Name: "deployments.batch/api"}, "", `kind "deployments.batch" cannot be developed in: use deployment/api, statefulset/api or replicaset/api`},
+		{"another kind", Query{Name: "cm/api"}, "", `kind "cm" cannot be developed in: use deployment/api, statefulset/api or replicaset/api`},
+		{"the wrong kind", Query{Name: "sts/api"}, "", `no workload "sts/api" in namespace "shop"; there is deployment/api`},
+		{"a typing error", Query{Name: "apo"}, "", `no workload "apo" in namespace "shop"; there is api`},
+		{"nothing like it", Query{Name: "payments"}, "", `no workload "payments" in namespace "shop"; there is api, both, db`},
+		{"no such labels", Query{Selector: map[string]string{"role": "none"}}, "", `no workload with labels "role=none" in namespace "shop"; there is api, both, db`},
 		{"too many", Query{Selector: map[string]string{"team": "shop"}}, "", `4 workloads have the labels "team=shop": deployment/api, deployment/both, statefulset/both, statefulset/db`},
 	}
 	db := testStatefulSet("db")
 	db.Labels["role"] = "only"
-	c, _ := newClient(t, namespace, testDeployment("api"), testDeployment("both"), db, testStatefulSet("both"))
+	old, made := testReplicaSet("old"), testReplicaSet("api-5d")
+	old.Labels = nil
+	made.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "Deployment", Name: "api", Controller: new(true)}}
+	c, _ := newClient(t, namespace, testDeployment("api"), testDeployment("both"), db, testStatefulSet("both"), old, made)
+	swap(t, c, "old", testSpec("old"))
 	swap(t, c, "api", testSpec("api"))
 	swap(t, c, "db", testSpec("db"))
 	for _, tt := range tests {
@@ -98,6 +108,31 @@ func TestFindForbidden(t *testing.T) {
 	want := Rule{Verb: "get", Group: "apps", Resource: "statefulsets", Namespace: testNamespace}
 	if _, err := c.Find(t.Context(), Query{Name: "db"}); !errors.As(err, &e) || e.Rule != want {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestOtherKindsMayBeForbidden checks that whoever works with Deployments
+// needs no right to list other kinds, and is told when one of those is meant.
+func TestOtherKindsMayBeForbidden(t *testing.T) {
+	c, kube := newClient(t, testDeployment("api"))
+	swap(t, c, "api", testSpec("api"))
+	for _, k := range kinds() {
+		if k.kind != Deployment {
+			kube.PrependReactor("list", k.kind.resource(), func(clienttesting.Action) (bool, runtime.Object, error) {
+				return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: k.kind.resource()}, "", errors.New("no"))
+			})
+		}
+	}
+	if f, err := c.Find(t.Context(), Query{Selector: map[string]string{"team": "shop"}}); err != nil || f.String() != "deployment/api" {
+		t.Errorf("found %v, %v", f, err)
+	}
+	var e *ForbiddenError
+	if _, err := c.Find(t.Context(), Query{Selector: map[string]string{"team": "other"}}); !errors.As(err, &e) || e.Rule.Resource != "statefulsets" {
+		t.Errorf("error %v", err)
+	}
+	done, err := c.Restore(t.Context(), RestoreOptions{All: true})
+	if err != nil || len(done) != 1 || !done[0].Scaled {
+		t.Errorf("restored %+v, %v", done, err)
 	}
 }
 

@@ -67,6 +67,26 @@ func testStatefulSet(name string) *appsv1.StatefulSet {
 	}
 }
 
+func testReplicaSet(name string) *appsv1.ReplicaSet {
+	d := testDeployment(name)
+	return &appsv1.ReplicaSet{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "ReplicaSet"},
+		ObjectMeta: d.ObjectMeta,
+		Spec:       appsv1.ReplicaSetSpec{Replicas: d.Spec.Replicas, Selector: d.Spec.Selector, Template: d.Spec.Template},
+	}
+}
+
+// testObject returns an object of any kind.
+func testObject(kind Kind, name string) runtime.Object {
+	switch kind {
+	case StatefulSet:
+		return testStatefulSet(name)
+	case ReplicaSet:
+		return testReplicaSet(name)
+	}
+	return testDeployment(name)
+}
+
 func testDev(name string) manifest.Dev {
 	return manifest.Dev{Name: name, Sync: []manifest.SyncFolder{{Local: "/home/ann/shop", Remote: "/app"}}}
 }

@@ -142,8 +142,13 @@ func checkPrior(w *Workload, prior *appsv1.Deployment, dev string) error {
 	if prior.Spec.Template.Annotations[AnnotationTemplate] == "" {
 		return &InUseError{Workload: w.String()}
 	}
-	if other := prior.Labels[LabelInteractive]; other != dev {
-		return &InUseError{Workload: w.String(), Dev: other}
+	of, other := w.String(), prior.Labels[LabelInteractive]
+	if owner := ownerIn(prior.OwnerReferences); owner != nil {
+		// A workload of another kind may have the same name.
+		of = ref(Kind(owner.Kind), owner.Name)
+	}
+	if other != dev || of != w.String() {
+		return &InUseError{Workload: of, Dev: other}
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 )
 
@@ -65,6 +66,7 @@ func cases() map[string]func(*Spec) {
 				{Claim: "data-db-2", SubPath: "lib", Mount: "/lib2"},
 			}
 		},
+		"replicaset": func(s *Spec) {},
 	}
 }
 
@@ -150,18 +152,22 @@ func readWorkload(t *testing.T, file string) *Workload {
 	if err := yaml.Unmarshal(b, &kind); err != nil {
 		t.Fatal(err)
 	}
-	if kind.Kind == string(StatefulSet) {
-		var s appsv1.StatefulSet
-		if err := yaml.UnmarshalStrict(b, &s); err != nil {
-			t.Fatal(err)
-		}
-		return FromStatefulSet(&s)
-	}
-	var d appsv1.Deployment
-	if err := yaml.UnmarshalStrict(b, &d); err != nil {
+	o := blank(Kind(kind.Kind))
+	if err := yaml.UnmarshalStrict(b, o); err != nil {
 		t.Fatal(err)
 	}
-	return FromDeployment(&d)
+	return workloadOf(o)
+}
+
+// blank returns an object of a kind.
+func blank(kind Kind) runtime.Object {
+	switch kind {
+	case StatefulSet:
+		return &appsv1.StatefulSet{}
+	case ReplicaSet:
+		return &appsv1.ReplicaSet{}
+	}
+	return &appsv1.Deployment{}
 }
 
 // TestCloneKeepsTheFirstKey checks that a second laptop restarts nothing.
@@ -310,6 +316,9 @@ func TestCloneInUse(t *testing.T) {
 	var in *InUseError
 	if _, err := Clone(w, r.Clone, testSpec("web")); !errors.As(err, &in) || in.Dev != "api" {
 		t.Errorf("another environment: %v", err)
+	}
+	if _, err := Clone(workloadOf(testReplicaSet("api")), r.Clone, testSpec("api")); !errors.As(err, &in) || in.Workload != "deployment/api" {
+		t.Errorf("another kind of the same name: %v", err)
 	}
 	foreign := testDeployment("api-okteto")
 	if _, err := Clone(w, foreign, testSpec("api")); !errors.As(err, &in) || in.Dev != "" {

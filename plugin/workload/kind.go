@@ -19,6 +19,7 @@ type Kind string
 const (
 	Deployment  Kind = "Deployment"
 	StatefulSet Kind = "StatefulSet"
+	ReplicaSet  Kind = "ReplicaSet"
 )
 
 // traits are what sets one kind apart from the others.
@@ -28,6 +29,9 @@ type traits struct {
 	group, version string
 	// short is kubectl's short name.
 	short string
+	// made is true when other workloads make objects of this kind: one that
+	// has a controller cannot be swapped, its controller would undo it.
+	made bool
 	// api reaches its objects.
 	api func(*Client) api
 }
@@ -36,11 +40,14 @@ type traits struct {
 // that are preferred where several workloads have one name.
 func kinds() []traits {
 	return []traits{
-		{Deployment, "apps", "v1", "deploy", func(c *Client) api {
+		{Deployment, "apps", "v1", "deploy", false, func(c *Client) api {
 			return apiOf(c.Kube.AppsV1().Deployments(c.Namespace), FromDeployment)
 		}},
-		{StatefulSet, "apps", "v1", "sts", func(c *Client) api {
+		{StatefulSet, "apps", "v1", "sts", false, func(c *Client) api {
 			return apiOf(c.Kube.AppsV1().StatefulSets(c.Namespace), FromStatefulSet)
+		}},
+		{ReplicaSet, "apps", "v1", "rs", true, func(c *Client) api {
+			return apiOf(c.Kube.AppsV1().ReplicaSets(c.Namespace), FromReplicaSet)
 		}},
 	}
 }
@@ -163,6 +170,27 @@ func FromStatefulSet(s *appsv1.StatefulSet) *Workload {
 	}
 }
 
+// FromReplicaSet returns the workload that a ReplicaSet is.
+func FromReplicaSet(s *appsv1.ReplicaSet) *Workload {
+	return &Workload{
+		Kind:     ReplicaSet,
+		Meta:     s.ObjectMeta,
+		Replicas: count(s.Spec.Replicas),
+		Selector: s.Spec.Selector,
+		Template: s.Spec.Template,
+		Ready:    s.Status.ReadyReplicas,
+	}
+}
+
+// maker returns the controller that made a workload and would undo a swap;
+// nil when there is none.
+func maker(w *Workload) *metav1.OwnerReference {
+	if t, _ := w.Kind.traits(); !t.made {
+		return nil
+	}
+	return metav1.GetControllerOf(&w.Meta)
+}
+
 // count returns what a nil replica count means to the API server.
 func count(n *int32) int32 {
 	if n == nil {
@@ -187,7 +215,8 @@ func parseRef(s string) (Kind, string, error) {
 		}
 		known = append(known, ref(t.kind, name))
 	}
-	return "", "", fmt.Errorf("kind %q cannot be developed in: use %s", kind, strings.Join(known, " or "))
+	last := len(known) - 1
+	return "", "", fmt.Errorf("kind %q cannot be developed in: use %s or %s", kind, strings.Join(known[:last], ", "), known[last])
 }
 
 // named tells whether kubectl would take a word for the kind.

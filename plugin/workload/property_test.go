@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -85,8 +84,14 @@ func anyOriginal() *rapid.Generator[runtime.Object] {
 					metav1.ManagedFieldsOperationApply, metav1.ManagedFieldsOperationUpdate}).Draw(t, "operation"),
 			})
 		}
-		if rapid.Bool().Draw(t, "stateful") {
+		switch rapid.SampledFrom(kinds()).Draw(t, "kind").kind {
+		case StatefulSet:
 			s := testStatefulSet("api")
+			s.ObjectMeta = d.ObjectMeta
+			s.Spec.Replicas, s.Spec.Template = d.Spec.Replicas, d.Spec.Template
+			return s
+		case ReplicaSet:
+			s := testReplicaSet("api")
 			s.ObjectMeta = d.ObjectMeta
 			s.Spec.Replicas, s.Spec.Template = d.Spec.Replicas, d.Spec.Template
 			return s
@@ -99,10 +104,7 @@ func anyOriginal() *rapid.Generator[runtime.Object] {
 func TestRestoreIsTheInverseOfSwap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := anyOriginal().Draw(t, "original")
-		kind := Deployment
-		if _, ok := o.(*appsv1.StatefulSet); ok {
-			kind = StatefulSet
-		}
+		kind := workloadOf(o).Kind
 		owners := joined(ownersOf(o.(metav1.Object).GetManagedFields()))
 		kube := fake.NewClientset(o.DeepCopyObject())
 		checkRoundTrip(t, &Client{Kube: kube, Namespace: testNamespace}, kube, kind, "api", owners)

@@ -59,15 +59,11 @@ func TestRestoreGivesBack(t *testing.T) {
 		}, ""},
 	}
 	for _, tt := range tests {
-		for _, kind := range []Kind{Deployment, StatefulSet} {
+		for _, traits := range kinds() {
+			kind := traits.kind
 			t.Run(tt.name+"/"+string(kind), func(t *testing.T) {
-				d, s := testDeployment("api"), testStatefulSet("api")
-				tt.edit(&d.ObjectMeta)
-				tt.edit(&s.ObjectMeta)
-				var o runtime.Object = d
-				if kind == StatefulSet {
-					o = s
-				}
+				o := testObject(kind, "api")
+				tt.edit(o.(metav1.ObjectMetaAccessor).GetObjectMeta().(*metav1.ObjectMeta))
 				c, kube := newClient(t, o)
 				checkRoundTrip(t, c, kube, kind, "api", tt.owner)
 			})
@@ -147,17 +143,13 @@ func ownersOf(entries []metav1.ManagedFieldsEntry) []string {
 
 // jsonOf returns an object as JSON, without what a restore may change.
 func jsonOf(t interface{ Fatal(...any) }, kube *fake.Clientset, kind Kind, name string) string {
-	var o runtime.Object
-	var err error
-	if kind == StatefulSet {
-		o, err = kube.AppsV1().StatefulSets(testNamespace).Get(newContext(), name, metav1.GetOptions{})
-	} else {
-		o, err = kube.AppsV1().Deployments(testNamespace).Get(newContext(), name, metav1.GetOptions{})
-	}
+	c := &Client{Kube: kube, Namespace: testNamespace}
+	all, err := c.api(kind).list(newContext(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	o = o.DeepCopyObject()
+	i := slices.IndexFunc(all, func(o runtime.Object) bool { return o.(metav1.Object).GetName() == name })
+	o := all[i].DeepCopyObject()
 	m := o.(metav1.Object)
 	m.SetResourceVersion("")
 	m.SetGeneration(0)

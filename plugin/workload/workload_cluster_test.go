@@ -22,6 +22,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -140,6 +141,26 @@ func clusterStatefulSet(name string, n int32) *appsv1.StatefulSet {
 	}
 }
 
+func clusterReplicaSet(name string, n int32) *appsv1.ReplicaSet {
+	d := clusterDeployment(name, n)
+	return &appsv1.ReplicaSet{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "ReplicaSet"},
+		ObjectMeta: d.ObjectMeta,
+		Spec:       appsv1.ReplicaSetSpec{Replicas: &n, Selector: d.Spec.Selector, Template: d.Spec.Template},
+	}
+}
+
+// clusterObject is a workload of any kind.
+func clusterObject(kind Kind, name string, n int32) runtime.Object {
+	switch kind {
+	case StatefulSet:
+		return clusterStatefulSet(name, n)
+	case ReplicaSet:
+		return clusterReplicaSet(name, n)
+	}
+	return clusterDeployment(name, n)
+}
+
 func (c *cluster) create(d *appsv1.Deployment) {
 	c.t.Helper()
 	if _, err := c.Kube.AppsV1().Deployments(c.Namespace).Create(c.t.Context(), d, metav1.CreateOptions{}); err != nil {
@@ -162,26 +183,20 @@ func (c *cluster) swap(name string, s Spec) *Swapped {
 // snapshot is an object as JSON, without what a restore may change.
 func (c *cluster) snapshot(kind Kind, name string) (string, []metav1.ManagedFieldsEntry) {
 	c.t.Helper()
-	var o metav1.Object
-	var err error
-	if kind == StatefulSet {
-		var s *appsv1.StatefulSet
-		if s, err = c.Kube.AppsV1().StatefulSets(c.Namespace).Get(c.t.Context(), name, metav1.GetOptions{}); err == nil {
-			s.Status, o = appsv1.StatefulSetStatus{}, s
-		}
-	} else {
-		var d *appsv1.Deployment
-		if d, err = c.Kube.AppsV1().Deployments(c.Namespace).Get(c.t.Context(), name, metav1.GetOptions{}); err == nil {
-			d.Status, o = appsv1.DeploymentStatus{}, d
-		}
+	all, err := c.api(kind).list(c.t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=" + name})
+	if err != nil || len(all) != 1 {
+		c.t.Fatal(all, err)
 	}
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(all[0])
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	o := &unstructured.Unstructured{Object: content}
 	owners := o.GetManagedFields()
 	o.SetManagedFields(nil)
 	o.SetResourceVersion("")
 	o.SetGeneration(0)
+	delete(content, "status")
 	b, err := json.MarshalIndent(o, "", " ")
 	if err != nil {
 		c.t.Fatal(err)
@@ -204,19 +219,20 @@ func TestClusterRoundTrip(t *testing.T) {
 		},
 	}
 	for how, do := range made {
-		for _, kind := range []Kind{Deployment, StatefulSet} {
+		for _, traits := range kinds() {
+			kind := traits.kind
 			t.Run(how+"/"+string(kind), func(t *testing.T) {
 				name := how + "-" + strings.ToLower(string(kind))
-				var o runtime.Object = clusterDeployment(name, 2)
-				if kind == StatefulSet {
-					o = clusterStatefulSet(name, 2)
-				}
-				b, err := yaml.Marshal(o)
+				b, err := yaml.Marshal(clusterObject(kind, name, 2))
 				if err != nil {
 					t.Fatal(err)
 				}
 				do(string(b), ref(kind, name))
-				c.kubectl("", "rollout", "status", "--timeout=60s", ref(kind, name))
+				w, err := c.get(t.Context(), kind, name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.kubectl("", "wait", fmt.Sprintf("--for=jsonpath={.status.readyReplicas}=%d", w.Replicas), "--timeout=60s", ref(kind, name))
 				c.roundTrip(t, kind, name)
 			})
 		}

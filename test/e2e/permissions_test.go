@@ -146,8 +146,20 @@ spec:
       - {name: fails, image: "%[1]s/busybox:1", command: [sh, -c, echo no luck; exit 3]}
       containers:
       - {name: main, image: "%[1]s/busybox:1", command: [sleep, "86400"]}
+---
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {name: old}
+spec:
+  selector: {matchLabels: {app: old}}
+  template:
+    metadata: {labels: {app: old}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - {name: main, image: "%[1]s/busybox:1", command: [sleep, "86400"]}
 `, p.Registry))
-	objects := []string{"deploy/api", "sts/db"}
+	objects := []string{"deploy/api", "sts/db", "rs/old"}
 	var before []string
 	for _, o := range objects {
 		before = append(before, p.snapshot(o))
@@ -159,6 +171,8 @@ spec:
     forward:
     - {localPort: %d, remotePort: 80, labels: {role: web}}
   db:
+    sync: [".:/app"]
+  old:
     sync: [".:/app"]
 `, freePorts(t, 1)[0]))
 
@@ -196,6 +210,9 @@ spec:
 		t.Error(err)
 	}
 	p.refused(run("up", "db", "--", "true"), refusal{255, []string{"container fails", "exit status 3", "no luck"}, []string{"kubectl logs"}})
+	if r := run("up", "old", "--", "true"); r.code != 0 {
+		t.Errorf("up old: exit code %d\n%s", r.code, r.stderr)
+	}
 	if r := run("down", "--all", "--volumes"); r.code != 0 {
 		t.Errorf("down: exit code %d\n%s", r.code, r.stderr)
 	}

@@ -1,0 +1,77 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// TestKinds develops in workloads of every kind that has no test of its own,
+// by the words that kubectl takes, and compares what comes back. Each has the
+// name of a Deployment that must not be touched.
+func TestKinds(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.deployed("api")
+	api := p.snapshot("deploy/api")
+	for _, c := range []struct {
+		as []string
+		// ready is what `kubectl wait` waits for.
+		ready, object string
+	}{
+		{[]string{"rs/api", "replicasets.apps/api"}, "jsonpath={.status.readyReplicas}=2", `
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {name: api, labels: {from: user}}
+spec:
+  replicas: 2
+  selector: {matchLabels: {kind: rs}}
+  template:
+    metadata: {labels: {kind: rs}}
+    spec: POD
+`},
+	} {
+		pod := fmt.Sprintf(`{terminationGracePeriodSeconds: 1, containers: [{name: main, image: "%s/busybox:1", workingDir: /work, command: [sleep, "86400"]}]}`, p.Registry)
+		p.apply(strings.ReplaceAll(c.object, "POD", pod))
+		for _, name := range c.as {
+			t.Run(name, func(t *testing.T) {
+				here := *p
+				here.t, here.src = t, t.TempDir()
+				p, object := &here, c.as[0]
+				p.kubectl("wait", "--timeout=60s", "--for="+c.ready, object)
+				before := p.snapshot(object)
+				p.write("file", "content")
+				if r := p.ok("up", name, "--", "cat", "/work/file"); r.stdout != "content" {
+					t.Errorf("the command wrote %q", r.stdout)
+				}
+				if p.snapshot(object) == before {
+					t.Error("up left the original as it was")
+				}
+				p.ok("down", name)
+				if after := p.snapshot(object); after != before {
+					t.Errorf("down did not restore it:\n%s\nwas\n%s", after, before)
+				}
+				p.kubectl("wait", "--timeout=60s", "--for="+c.ready, object)
+			})
+		}
+	}
+	if after := p.snapshot("deploy/api"); after != api {
+		t.Errorf("the Deployment changed:\n%s\nwas\n%s", after, api)
+	}
+}
+
+// TestMadeByAController refuses what a controller would bring back, and says
+// which one.
+func TestMadeByAController(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.deployed("api")
+	before := p.snapshot("deploy/api")
+	rs := strings.TrimSpace(p.kubectl("get", "rs", "-l", "app=api", "-o", "name"))
+	p.refused(p.run("", "up", rs, "--", "true"), refusal{255, []string{rs[len("replicaset.apps/"):], "belongs to deployment/api"}, nil})
+	if after := p.snapshot("deploy/api"); after != before {
+		t.Errorf("the Deployment changed:\n%s\nwas\n%s", after, before)
+	}
+}
