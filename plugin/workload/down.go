@@ -168,13 +168,14 @@ func (c *Client) restore(ctx context.Context, e *Environment, o RestoreOptions) 
 // version of the object; when it changed meanwhile, the step is computed anew.
 func (c *Client) restoreOriginal(ctx context.Context, w *Workload, r *Restored) error {
 	for range maxConflicts {
+		n, _ := before(w)
 		err := c.restoreOnce(ctx, &w, r)
 		if apierrors.IsNotFound(err) {
 			r.Missing = true
 			return nil
 		}
 		if !apierrors.IsConflict(err) {
-			r.Replicas = w.Replicas
+			r.Replicas = n
 			return err
 		}
 		now, err := c.get(ctx, w.Kind, w.Meta.Name)
@@ -191,7 +192,7 @@ func (c *Client) restoreOriginal(ctx context.Context, w *Workload, r *Restored) 
 }
 
 func (c *Client) restoreOnce(ctx context.Context, w **Workload, r *Restored) error {
-	body, err := replicasPatch(*w)
+	body, err := openPatch(*w)
 	if err != nil {
 		return err
 	}

@@ -76,6 +76,18 @@ func testReplicaSet(name string) *appsv1.ReplicaSet {
 	}
 }
 
+// testDaemonSet runs on three nodes.
+func testDaemonSet(name string) *appsv1.DaemonSet {
+	d := testDeployment(name)
+	d.Spec.Template.Spec.NodeSelector = map[string]string{"pool": "edge"}
+	return &appsv1.DaemonSet{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "DaemonSet"},
+		ObjectMeta: d.ObjectMeta,
+		Spec:       appsv1.DaemonSetSpec{Selector: d.Spec.Selector, Template: d.Spec.Template},
+		Status:     appsv1.DaemonSetStatus{DesiredNumberScheduled: *d.Spec.Replicas},
+	}
+}
+
 // testObject returns an object of any kind.
 func testObject(kind Kind, name string) runtime.Object {
 	switch kind {
@@ -83,6 +95,8 @@ func testObject(kind Kind, name string) runtime.Object {
 		return testStatefulSet(name)
 	case ReplicaSet:
 		return testReplicaSet(name)
+	case DaemonSet:
+		return testDaemonSet(name)
 	}
 	return testDeployment(name)
 }

@@ -67,6 +67,7 @@ func cases() map[string]func(*Spec) {
 			}
 		},
 		"replicaset": func(s *Spec) {},
+		"daemonset":  func(s *Spec) {},
 	}
 }
 
@@ -166,6 +167,8 @@ func blank(kind Kind) runtime.Object {
 		return &appsv1.StatefulSet{}
 	case ReplicaSet:
 		return &appsv1.ReplicaSet{}
+	case DaemonSet:
+		return &appsv1.DaemonSet{}
 	}
 	return &appsv1.Deployment{}
 }

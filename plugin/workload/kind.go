@@ -20,6 +20,7 @@ const (
 	Deployment  Kind = "Deployment"
 	StatefulSet Kind = "StatefulSet"
 	ReplicaSet  Kind = "ReplicaSet"
+	DaemonSet   Kind = "DaemonSet"
 )
 
 // traits are what sets one kind apart from the others.
@@ -32,6 +33,7 @@ type traits struct {
 	// made is true when other workloads make objects of this kind: one that
 	// has a controller cannot be swapped, its controller would undo it.
 	made bool
+	gate gate
 	// api reaches its objects.
 	api func(*Client) api
 }
@@ -40,14 +42,17 @@ type traits struct {
 // that are preferred where several workloads have one name.
 func kinds() []traits {
 	return []traits{
-		{Deployment, "apps", "v1", "deploy", false, func(c *Client) api {
+		{Deployment, "apps", "v1", "deploy", false, byCount(), func(c *Client) api {
 			return apiOf(c.Kube.AppsV1().Deployments(c.Namespace), FromDeployment)
 		}},
-		{StatefulSet, "apps", "v1", "sts", false, func(c *Client) api {
+		{StatefulSet, "apps", "v1", "sts", false, byCount(), func(c *Client) api {
 			return apiOf(c.Kube.AppsV1().StatefulSets(c.Namespace), FromStatefulSet)
 		}},
-		{ReplicaSet, "apps", "v1", "rs", true, func(c *Client) api {
+		{ReplicaSet, "apps", "v1", "rs", true, byCount(), func(c *Client) api {
 			return apiOf(c.Kube.AppsV1().ReplicaSets(c.Namespace), FromReplicaSet)
+		}},
+		{DaemonSet, "apps", "v1", "ds", false, byNode(), func(c *Client) api {
+			return apiOf(c.Kube.AppsV1().DaemonSets(c.Namespace), FromDaemonSet)
 		}},
 	}
 }
@@ -180,6 +185,30 @@ func FromReplicaSet(s *appsv1.ReplicaSet) *Workload {
 		Template: s.Spec.Template,
 		Ready:    s.Status.ReadyReplicas,
 	}
+}
+
+// FromDaemonSet returns the workload that a DaemonSet is. Its replicas are the
+// nodes that it runs on, as far as its controller has told.
+func FromDaemonSet(s *appsv1.DaemonSet) *Workload {
+	w := &Workload{
+		Kind:     DaemonSet,
+		Meta:     s.ObjectMeta,
+		Replicas: s.Status.DesiredNumberScheduled,
+		Selector: s.Spec.Selector,
+		Template: s.Spec.Template,
+		Ready:    s.Status.NumberReady,
+	}
+	w.Template.Spec.NodeSelector, w.Nowhere = lessNowhere(s.Spec.Template.Spec.NodeSelector)
+	if w.Nowhere {
+		w.Replicas = 0
+	}
+	return w
+}
+
+// gate returns the gate of a workload's kind.
+func (w *Workload) gate() gate {
+	t, _ := w.Kind.traits()
+	return t.gate
 }
 
 // maker returns the controller that made a workload and would undo a swap;

@@ -32,20 +32,20 @@ func within(set fieldSet, path ...string) fieldSet {
 	return set
 }
 
-// ownsReplicas tells whether an entry owns spec.replicas.
-func ownsReplicas(e metav1.ManagedFieldsEntry) bool {
-	return within(decodeFields(e), "spec", "replicas") != nil
+// owns tells whether an entry owns the field at a path.
+func owns(e metav1.ManagedFieldsEntry, path []string) bool {
+	return within(decodeFields(e), path...) != nil
 }
 
 // ours tells whether an entry is this package's.
 func ours(e metav1.ManagedFieldsEntry) bool { return e.Manager == FieldManager }
 
-// replicasOwners returns who owns spec.replicas, without the sets of fields.
+// ownersOf returns who owns the field at a path, without the sets of fields.
 // Several managers may own one field together.
-func replicasOwners(entries []metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry {
+func ownersOf(entries []metav1.ManagedFieldsEntry, path []string) []metav1.ManagedFieldsEntry {
 	var owners []metav1.ManagedFieldsEntry
 	for _, e := range entries {
-		if !ours(e) && ownsReplicas(e) {
+		if !ours(e) && owns(e, path) {
 			e.FieldsV1 = nil
 			owners = append(owners, e)
 		}
@@ -79,15 +79,15 @@ func ownKeys(entries []metav1.ManagedFieldsEntry, field string, alone bool) []st
 }
 
 // handBack returns the entries without ours. When nobody else owns
-// spec.replicas by then, the former owners do again.
-func handBack(entries, former []metav1.ManagedFieldsEntry) ([]metav1.ManagedFieldsEntry, error) {
+// the field at the path by then, the former owners do again.
+func handBack(entries, former []metav1.ManagedFieldsEntry, path []string) ([]metav1.ManagedFieldsEntry, error) {
 	var kept []metav1.ManagedFieldsEntry
 	for _, e := range entries {
 		if !ours(e) {
 			kept = append(kept, e)
 		}
 	}
-	if slices.ContainsFunc(kept, ownsReplicas) {
+	if slices.ContainsFunc(kept, func(e metav1.ManagedFieldsEntry) bool { return owns(e, path) }) {
 		return kept, nil
 	}
 	for _, f := range former {
@@ -100,12 +100,13 @@ func handBack(entries, former []metav1.ManagedFieldsEntry) ([]metav1.ManagedFiel
 			kept = append(kept, f)
 		}
 		set := decodeFields(kept[i])
-		spec := within(set, "spec")
-		if spec == nil {
-			spec = fieldSet{}
-			set["f:spec"] = spec
+		at := set
+		for _, p := range path {
+			if within(at, p) == nil {
+				at["f:"+p] = fieldSet{}
+			}
+			at = within(at, p)
 		}
-		spec["f:replicas"] = fieldSet{}
 		raw, err := json.Marshal(set)
 		if err != nil {
 			return nil, err

@@ -2,6 +2,7 @@ package workload
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -95,6 +96,17 @@ func anyOriginal() *rapid.Generator[runtime.Object] {
 			s.ObjectMeta = d.ObjectMeta
 			s.Spec.Replicas, s.Spec.Template = d.Spec.Replicas, d.Spec.Template
 			return s
+		case DaemonSet:
+			s := testDaemonSet("api")
+			s.ObjectMeta = d.ObjectMeta
+			for i, m := range s.ManagedFields {
+				fields := strings.ReplaceAll(string(m.FieldsV1.GetRawBytes()), `"f:paused"`, `"f:minReadySeconds"`)
+				fields = strings.ReplaceAll(fields, `"f:replicas":{}`, `"f:template":{"f:spec":{"f:nodeSelector":{}}}`)
+				s.ManagedFields[i].FieldsV1 = metav1.NewFieldsV1(fields)
+			}
+			d.Spec.Template.Spec.NodeSelector = rapid.SampledFrom([]map[string]string{nil, {"pool": "edge"}}).Draw(t, "nodes")
+			s.Spec.Template, s.Status.DesiredNumberScheduled = d.Spec.Template, *d.Spec.Replicas
+			return s
 		}
 		return d
 	})
@@ -105,7 +117,7 @@ func TestRestoreIsTheInverseOfSwap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := anyOriginal().Draw(t, "original")
 		kind := workloadOf(o).Kind
-		owners := joined(ownersOf(o.(metav1.Object).GetManagedFields()))
+		owners := joined(managersOf(workloadOf(o)))
 		kube := fake.NewClientset(o.DeepCopyObject())
 		checkRoundTrip(t, &Client{Kube: kube, Namespace: testNamespace}, kube, kind, "api", owners)
 	})

@@ -14,7 +14,7 @@ import (
 type record struct {
 	// Dev is the dev environment that the workload was swapped for.
 	Dev string `json:"dev"`
-	// Owners are the managers that owned spec.replicas before the swap.
+	// Owners are the managers that owned the gate before the swap.
 	Owners []metav1.ManagedFieldsEntry `json:"replicasOwners,omitempty"`
 	// Pauses are the annotations that keep a GitOps tool off the workload.
 	Pauses []string `json:"pauses,omitempty"`
@@ -46,13 +46,13 @@ func before(w *Workload) (n int32, ok bool) {
 	}
 	v, err := strconv.ParseInt(w.Meta.Annotations[AnnotationReplicas], 10, 32)
 	if err != nil || v < 0 {
-		return 0, false
+		return 0, !w.gate().counted
 	}
 	return int32(v), true
 }
 
 // ScaledDown returns the apply configuration that takes the original out of
-// service: 0 replicas, and in the same request all that Restore has to know,
+// service: its gate shut, and in the same request all that Restore has to know,
 // and what keeps a GitOps tool off it.
 // Of the manifest's metadata only those keys are set that the original does
 // not have, so that nothing has to be remembered to undo it. It holds as long
@@ -65,7 +65,7 @@ func ScaledDown(w *Workload, dev string, md manifest.Metadata) (*unstructured.Un
 	labels := added(w.Meta.Labels, md.Labels, ownKeys(w.Meta.ManagedFields, "labels", false))
 	labels[LabelDev] = "true"
 	annotations := added(w.Meta.Annotations, merged(md.Annotations, pauses(&w.Meta)), ownKeys(w.Meta.ManagedFields, "annotations", false))
-	r := record{Dev: dev, Owners: replicasOwners(w.Meta.ManagedFields), Pauses: pausesIn(w, annotations)}
+	r := record{Dev: dev, Owners: ownersOf(w.Meta.ManagedFields, w.gate().path), Pauses: pausesIn(w, annotations)}
 	if marked(w) && w.Replicas == 0 {
 		// It is swapped already: the owners are those of before that swap.
 		r.Owners = recordOf(w).Owners
@@ -77,11 +77,9 @@ func ScaledDown(w *Workload, dev string, md manifest.Metadata) (*unstructured.Un
 	annotations[AnnotationReplicas] = strconv.Itoa(int(n))
 	annotations[AnnotationMode] = ModeSync
 	annotations[AnnotationSwap] = string(raw)
-	u := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": w.Kind.apiVersion(),
-		"kind":       string(w.Kind),
-		"spec":       map[string]any{"replicas": int64(0)},
-	}}
+	u := &unstructured.Unstructured{Object: w.gate().nested(w.gate().shut(w))}
+	u.SetAPIVersion(w.Kind.apiVersion())
+	u.SetKind(string(w.Kind))
 	u.SetName(w.Meta.Name)
 	u.SetNamespace(w.Meta.Namespace)
 	u.SetUID(w.Meta.UID)
@@ -107,25 +105,25 @@ func added(have, want map[string]string, own []string) map[string]string {
 	return m
 }
 
-// replicasPatch returns the merge patch that is the first step of a restore:
-// the count as it was. It is nil when the count stands already, or is
-// somebody else's.
-func replicasPatch(w *Workload) ([]byte, error) {
+// openPatch returns the merge patch that is the first step of a restore: the
+// gate as it was. It is nil when it is open already, or is somebody else's
+// wish.
+func openPatch(w *Workload) ([]byte, error) {
 	n, ok := before(w)
 	if !ok {
 		return nil, fmt.Errorf("%s is at 0 replicas and its annotation %s, which says how many it had, is gone: scale it yourself", w, AnnotationReplicas)
 	}
-	if n == w.Replicas {
+	v := w.gate().open(w, n)
+	if v == nil {
 		return nil, nil
 	}
-	return json.Marshal(map[string]any{
-		"metadata": map[string]any{"resourceVersion": w.Meta.ResourceVersion},
-		"spec":     map[string]any{"replicas": n},
-	})
+	patch := w.gate().nested(v)
+	patch["metadata"] = map[string]any{"resourceVersion": w.Meta.ResourceVersion}
+	return json.Marshal(patch)
 }
 
 // cleanPatch returns the merge patch that is the second step: it removes what
-// we added and hands the ownership of spec.replicas back. It comes last
+// we added and hands the ownership of the gate back. It comes last
 // because a restore that was stopped before it starts anew, while after it
 // nothing is left to do. It is nil when there is nothing of ours.
 func cleanPatch(w *Workload) ([]byte, error) {
@@ -139,7 +137,7 @@ func cleanPatch(w *Workload) ([]byte, error) {
 	annotations := removals(w.Meta.Annotations,
 		[]string{AnnotationReplicas, AnnotationMode, AnnotationSwap}, pauses,
 		ownKeys(w.Meta.ManagedFields, "annotations", true))
-	entries, err := handBack(w.Meta.ManagedFields, recordOf(w).Owners)
+	entries, err := handBack(w.Meta.ManagedFields, recordOf(w).Owners, w.gate().path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the field managers of %s: %w", w, err)
 	}

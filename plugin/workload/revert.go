@@ -54,7 +54,7 @@ func revertOf(w *Workload) *Revert {
 	}
 	r := &Revert{Workload: w.String(), Replicas: w.Replicas}
 	var newest *metav1.Time
-	for _, e := range replicasOwners(w.Meta.ManagedFields) {
+	for _, e := range ownersOf(w.Meta.ManagedFields, w.gate().path) {
 		if r.By == "" || newest.Before(e.Time) {
 			r.By, newest = e.Manager, e.Time
 		}

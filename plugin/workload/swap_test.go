@@ -23,37 +23,37 @@ import (
 // TestRestoreGivesBack swaps and restores workloads that were made in
 // different ways.
 func TestRestoreGivesBack(t *testing.T) {
-	apply := func(manager string, op metav1.ManagedFieldsOperationType, sub string) func(*metav1.ObjectMeta) {
-		return func(m *metav1.ObjectMeta) {
+	apply := func(manager string, op metav1.ManagedFieldsOperationType, sub string) func(*metav1.ObjectMeta, gate) {
+		return func(m *metav1.ObjectMeta, g gate) {
 			m.ManagedFields = append(m.ManagedFields, metav1.ManagedFieldsEntry{
 				Manager: manager, Operation: op, APIVersion: "apps/v1", Subresource: sub, FieldsType: "FieldsV1",
-				FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:replicas":{}}}`),
+				FieldsV1: metav1.NewFieldsV1(fieldsAt(g)),
 			})
 		}
 	}
 	tests := []struct {
 		name  string
-		edit  func(*metav1.ObjectMeta)
+		edit  func(*metav1.ObjectMeta, gate)
 		owner string
 	}{
 		{"update", apply("kubectl-create", metav1.ManagedFieldsOperationUpdate, ""), "kubectl-create"},
 		{"apply", apply("helm", metav1.ManagedFieldsOperationApply, ""), "helm"},
 		{"scale", apply("kubectl", metav1.ManagedFieldsOperationUpdate, "scale"), "kubectl"},
-		{"two owners", func(m *metav1.ObjectMeta) {
-			apply("helm", metav1.ManagedFieldsOperationApply, "")(m)
-			apply("argo", metav1.ManagedFieldsOperationApply, "")(m)
+		{"two owners", func(m *metav1.ObjectMeta, g gate) {
+			apply("helm", metav1.ManagedFieldsOperationApply, "")(m, g)
+			apply("argo", metav1.ManagedFieldsOperationApply, "")(m, g)
 		}, "argo helm"},
-		{"nobody", func(m *metav1.ObjectMeta) {}, ""},
-		{"empty maps", func(m *metav1.ObjectMeta) {
+		{"nobody", func(*metav1.ObjectMeta, gate) {}, ""},
+		{"empty maps", func(m *metav1.ObjectMeta, _ gate) {
 			m.Labels, m.Annotations = map[string]string{}, map[string]string{}
 		}, ""},
-		{"annotations", func(m *metav1.ObjectMeta) {
+		{"annotations", func(m *metav1.ObjectMeta, _ gate) {
 			m.Annotations = map[string]string{"deployment.kubernetes.io/revision": "4"}
 		}, ""},
-		{"flux", func(m *metav1.ObjectMeta) {
+		{"flux", func(m *metav1.ObjectMeta, _ gate) {
 			m.Labels = map[string]string{fluxKustomization: "shop", fluxHelmRelease: "shop"}
 		}, ""},
-		{"flux paused before", func(m *metav1.ObjectMeta) {
+		{"flux paused before", func(m *metav1.ObjectMeta, _ gate) {
 			m.Labels = map[string]string{fluxKustomization: "shop"}
 			m.Annotations = map[string]string{"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}
 		}, ""},
@@ -63,12 +63,17 @@ func TestRestoreGivesBack(t *testing.T) {
 			kind := traits.kind
 			t.Run(tt.name+"/"+string(kind), func(t *testing.T) {
 				o := testObject(kind, "api")
-				tt.edit(o.(metav1.ObjectMetaAccessor).GetObjectMeta().(*metav1.ObjectMeta))
+				tt.edit(o.(metav1.ObjectMetaAccessor).GetObjectMeta().(*metav1.ObjectMeta), traits.gate)
 				c, kube := newClient(t, o)
 				checkRoundTrip(t, c, kube, kind, "api", tt.owner)
 			})
 		}
 	}
+}
+
+// fieldsAt returns the set of fields that has nothing but the gate.
+func fieldsAt(g gate) string {
+	return `{"f:` + strings.Join(g.path, `":{"f:`) + `":{` + strings.Repeat("}", len(g.path)+1)
 }
 
 // checkRoundTrip swaps a workload, checks that it is out of service, restores
@@ -119,20 +124,20 @@ func checkRoundTrip(t interface {
 	if hasOurs(w.Meta.ManagedFields) {
 		t.Errorf("we still own fields: %v", w.Meta.ManagedFields)
 	}
-	if g := joined(ownersOf(w.Meta.ManagedFields)); g != owners {
-		t.Errorf("spec.replicas is owned by %q, want %q", g, owners)
+	if g := joined(managersOf(w)); g != owners {
+		t.Errorf("the gate is owned by %q, want %q", g, owners)
 	}
 	if again, err := c.Restore(ctx, RestoreOptions{Name: name}); err != nil || len(again) != 1 || !again[0].Nothing() {
 		t.Errorf("a second restore did %+v, %v", again, err)
 	}
 }
 
-// ownersOf returns the names of who owns spec.replicas, sorted. An object
+// managersOf returns the names of who owns the gate, sorted. An object
 // without managed fields gets an owner of all when it is applied to for the
 // first time, which does not count.
-func ownersOf(entries []metav1.ManagedFieldsEntry) []string {
+func managersOf(w *Workload) []string {
 	var names []string
-	for _, e := range replicasOwners(entries) {
+	for _, e := range ownersOf(w.Meta.ManagedFields, w.gate().path) {
 		if e.Manager != "before-first-apply" {
 			names = append(names, e.Manager)
 		}
@@ -183,7 +188,7 @@ func TestRestoreKeepsWhatOthersChanged(t *testing.T) {
 	if *d.Spec.Replicas != 5 || d.Labels["theirs"] != "yes" || d.Spec.Template.Spec.ServiceAccountName != "other" || d.Labels[LabelDev] != "" {
 		t.Errorf("somebody's change is lost: %+v", d)
 	}
-	if got := replicasOwners(d.ManagedFields); len(got) != 1 || got[0].Manager != "somebody" {
+	if got := ownersOf(d.ManagedFields, byCount().path); len(got) != 1 || got[0].Manager != "somebody" {
 		t.Errorf("spec.replicas is owned by %v", got)
 	}
 }

@@ -94,6 +94,9 @@ type Workload struct {
 	Template corev1.PodTemplateSpec
 	// Ready is the number of pods that are ready.
 	Ready int32
+	// Nowhere is true when a DaemonSet is out of service. Template is without
+	// what does that.
+	Nowhere bool
 	// Stateful is what only a StatefulSet has; nil otherwise.
 	Stateful *Stateful
 }

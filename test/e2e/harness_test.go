@@ -204,6 +204,10 @@ func (p *place) snapshot(object string) string {
 	for _, field := range []string{"resourceVersion", "generation", "managedFields"} {
 		delete(metadata, field)
 	}
+	if annotations, ok := metadata["annotations"].(map[string]any); ok {
+		// The generation of a DaemonSet's template.
+		delete(annotations, "deprecated.daemonset.template.generation")
+	}
 	out, err := json.MarshalIndent(o, "", "  ")
 	if err != nil {
 		p.t.Fatal(err)

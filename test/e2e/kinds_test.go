@@ -32,6 +32,16 @@ spec:
     metadata: {labels: {kind: rs}}
     spec: POD
 `},
+		{[]string{"ds/api", "DaemonSet/api"}, "jsonpath={.status.numberReady}=1", `
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: api, labels: {from: user}}
+spec:
+  selector: {matchLabels: {kind: ds}}
+  template:
+    metadata: {labels: {kind: ds}}
+    spec: POD
+`},
 	} {
 		pod := fmt.Sprintf(`{terminationGracePeriodSeconds: 1, containers: [{name: main, image: "%s/busybox:1", workingDir: /work, command: [sleep, "86400"]}]}`, p.Registry)
 		p.apply(strings.ReplaceAll(c.object, "POD", pod))

@@ -158,8 +158,20 @@ spec:
       terminationGracePeriodSeconds: 1
       containers:
       - {name: main, image: "%[1]s/busybox:1", command: [sleep, "86400"]}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: logs}
+spec:
+  selector: {matchLabels: {app: logs}}
+  template:
+    metadata: {labels: {app: logs}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - {name: main, image: "%[1]s/busybox:1", command: [sleep, "86400"]}
 `, p.Registry))
-	objects := []string{"deploy/api", "sts/db", "rs/old"}
+	objects := []string{"deploy/api", "sts/db", "rs/old", "ds/logs"}
 	var before []string
 	for _, o := range objects {
 		before = append(before, p.snapshot(o))
@@ -173,6 +185,8 @@ spec:
   db:
     sync: [".:/app"]
   old:
+    sync: [".:/app"]
+  logs:
     sync: [".:/app"]
 `, freePorts(t, 1)[0]))
 
@@ -210,8 +224,10 @@ spec:
 		t.Error(err)
 	}
 	p.refused(run("up", "db", "--", "true"), refusal{255, []string{"container fails", "exit status 3", "no luck"}, []string{"kubectl logs"}})
-	if r := run("up", "old", "--", "true"); r.code != 0 {
-		t.Errorf("up old: exit code %d\n%s", r.code, r.stderr)
+	for _, name := range []string{"old", "logs"} {
+		if r := run("up", name, "--", "true"); r.code != 0 {
+			t.Errorf("up %s: exit code %d\n%s", name, r.code, r.stderr)
+		}
 	}
 	if r := run("down", "--all", "--volumes"); r.code != 0 {
 		t.Errorf("down: exit code %d\n%s", r.code, r.stderr)

@@ -1,0 +1,77 @@
+package workload
+
+import "maps"
+
+// gate is the one field of a spec by which a kind's pods are taken out of
+// service. What it was is the workload's Replicas: 0 means out of service.
+type gate struct {
+	// path leads to the field, from the top of the object.
+	path []string
+	// shut returns the field's value that takes the pods out of service.
+	shut func(*Workload) any
+	// open returns what a merge patch sets the field to, so that the workload
+	// has n replicas again; nil when that is so already.
+	open func(w *Workload, n int32) any
+	// counted is false when the pods come back without knowing their number.
+	counted bool
+}
+
+// nested returns the object that has nothing but the field, with a value.
+func (g gate) nested(v any) map[string]any {
+	for i := len(g.path) - 1; i > 0; i-- {
+		v = map[string]any{g.path[i]: v}
+	}
+	return map[string]any{g.path[0]: v}
+}
+
+// byCount is the gate of what is scaled.
+func byCount() gate {
+	return gate{
+		path: []string{"spec", "replicas"},
+		shut: func(*Workload) any { return int64(0) },
+		open: func(w *Workload, n int32) any {
+			if n == w.Replicas {
+				return nil
+			}
+			return n
+		},
+		counted: true,
+	}
+}
+
+// nowhere is the node label that a DaemonSet out of service asks for. No node
+// has it.
+const nowhere = "dev.okteto.com/nowhere"
+
+// byNode is the gate of what runs on every node: it asks for a node that does
+// not exist. The map is one field to the API server, so that what was in it is
+// written with it.
+func byNode() gate {
+	return gate{
+		path: []string{"spec", "template", "spec", "nodeSelector"},
+		shut: func(w *Workload) any {
+			m := map[string]any{nowhere: "true"}
+			for k, v := range w.Template.Spec.NodeSelector {
+				m[k] = v
+			}
+			return m
+		},
+		open: func(w *Workload, _ int32) any {
+			if !w.Nowhere {
+				return nil
+			}
+			return map[string]any{nowhere: nil}
+		},
+	}
+}
+
+// lessNowhere returns a node selector as it is without the gate, and whether
+// it was shut.
+func lessNowhere(selector map[string]string) (map[string]string, bool) {
+	if _, shut := selector[nowhere]; !shut {
+		return selector, false
+	}
+	selector = maps.Clone(selector)
+	delete(selector, nowhere)
+	return selector, true
+}
