@@ -27,6 +27,7 @@ const releaseTimeout = 5 * time.Second
 type upOptions struct {
 	factory      *Factory
 	file         string
+	selector     string
 	env          []string
 	remote       int
 	takeOver     bool
@@ -40,7 +41,7 @@ type upOptions struct {
 func newUpCmd(f *Factory) *cobra.Command {
 	o := &upOptions{factory: f}
 	cmd := &cobra.Command{
-		Use:   "up [NAME] [-- COMMAND [ARG...]]",
+		Use:   "up [NAME | -l SELECTOR] [-- COMMAND [ARG...]]",
 		Short: "Swap a workload for a development container and work in it",
 		Long: `Swap a workload for a development container, sync the source folder with it both
 ways, open forwards and run a command there: the manifest's, or the one after --.
@@ -56,11 +57,13 @@ there are differences.`,
 		Example: `  kubectl okteto up
   kubectl okteto up api -- npm test
   kubectl okteto up statefulset/db -n staging
+  kubectl okteto up -l app=api,tier!=worker
   kubectl okteto up api --dry-run -o yaml`,
 		RunE: func(cmd *cobra.Command, args []string) error { return runCommand(cmd, args, o) },
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&o.file, "file", "f", "", "manifest; found in this folder when not given")
+	flags.StringVarP(&o.selector, "selector", "l", "", "labels of the workload, instead of its name")
 	flags.StringArrayVarP(&o.env, "env", "e", nil, "environment variable NAME=value of the development container; may be repeated")
 	flags.IntVarP(&o.remote, "remote", "r", 0, "local port for SSH, for tools that cannot use a ProxyCommand")
 	flags.BoolVar(&o.takeOver, "take-over", false, "take the development container from whoever holds it")
@@ -78,6 +81,12 @@ func (o *upOptions) Complete(cmd *cobra.Command, args []string) (err error) {
 
 // Validate checks the flags.
 func (o *upOptions) Validate() error {
+	if o.selector != "" && o.name != "" {
+		return usagef("a name and --selector exclude each other")
+	}
+	if err := workload.CheckSelector(o.selector); err != nil {
+		return usagef("--selector %q: %v", o.selector, err)
+	}
 	for _, e := range o.env {
 		name, _, ok := strings.Cut(e, "=")
 		switch {
@@ -126,43 +135,52 @@ func (o *upOptions) run(ctx context.Context) error {
 	return d.develop(ctx)
 }
 
-// manifest returns the manifest and its development container, or, without a
-// manifest, sensible defaults for the named workload.
+// manifest returns the manifest and its development container: the named one,
+// or that of the workload which the selector selects. Without a manifest both
+// have sensible defaults for the workload.
 func (o *upOptions) manifest(ctx context.Context, workloads *workload.Client) (*manifest.Manifest, *manifest.Dev, error) {
 	m, err := o.factory.Manifest(o.file)
-	if errors.Is(err, manifest.ErrNotFound) && o.file == "" && o.name != "" {
-		if m, err = o.defaults(ctx, workloads); err != nil {
+	without := errors.Is(err, manifest.ErrNotFound) && o.file == "" && o.name+o.selector != ""
+	if err != nil && !without {
+		return nil, nil, err
+	}
+	if !without && o.selector == "" {
+		dev, err := m.Select(o.name)
+		if err != nil {
 			return nil, nil, err
 		}
-		dev, err := m.Select("")
-		return m, o.withFlags(dev), err
+		return m, o.withFlags(dev), nil
 	}
+	found, err := workloads.Find(ctx, workload.Query{Name: o.name, Selector: o.selector})
 	if err != nil {
 		return nil, nil, err
 	}
-	dev, err := m.Select(o.name)
+	if without {
+		m = o.defaults(ctx, workloads, found)
+	}
+	// A manifest of one container is for whatever was selected.
+	name := found.Meta.Name
+	if m.Dev[name] == nil {
+		name = ""
+	}
+	dev, err := m.Select(name)
 	if err != nil {
 		return nil, nil, err
 	}
-	return m, o.withFlags(dev), nil
+	dev = o.withFlags(dev)
+	// The name alone may be another kind's.
+	dev.Workload, dev.Selector = found.String(), nil
+	return m, dev, nil
 }
 
 // defaults syncs this folder to the working directory of the workload's first
 // container. An image's own working directory is asked of a running pod.
-func (o *upOptions) defaults(ctx context.Context, workloads *workload.Client) (*manifest.Manifest, error) {
-	found, err := workloads.Find(ctx, workload.Query{Name: o.name})
-	if err != nil {
-		return nil, err
-	}
+func (o *upOptions) defaults(ctx context.Context, workloads *workload.Client, found *workload.Found) *manifest.Manifest {
 	m := manifest.Default(found.Meta.Name, workloads.Workdir(ctx, found.Workload), o.factory.Dir)
-	dev, err := m.Select("")
-	if err != nil {
-		return nil, err
+	for _, dev := range m.Dev {
+		o.factory.Console().Note("no manifest: syncing %s to %s", dev.Sync[0].Local, dev.Sync[0].Remote)
 	}
-	// The name alone may be another kind's.
-	dev.Workload = found.String()
-	o.factory.Console().Note("no manifest: syncing %s to %s", dev.Sync[0].Local, dev.Sync[0].Remote)
-	return m, nil
+	return m
 }
 
 // withFlags applies flags to a development container.

@@ -21,13 +21,22 @@ type Query struct {
 	// Name is a name, or kind/name as in deploy/api and sts/db. A clone's
 	// name means its original. It is not used when Selector is set.
 	Name string
-	// Selector are the labels of the workload itself.
-	Selector map[string]string
+	// Selector selects the workload by its own labels, as in kubectl -l.
+	Selector string
 	// Dev is the dev environment's name, by which its Lease is found.
 	Dev string
 	// Autocreate is the manifest's entry to make a workload from when there
 	// is none; nil means that there has to be one.
 	Autocreate *manifest.Dev
+}
+
+// SelectorOf returns the selector of what has all the labels; empty for none.
+func SelectorOf(all map[string]string) string { return labels.SelectorFromSet(all).String() }
+
+// CheckSelector tells what is wrong with a selector.
+func CheckSelector(selector string) error {
+	_, err := labels.Parse(selector)
+	return err
 }
 
 // Found is what Find found.
@@ -63,7 +72,7 @@ func (c *Client) Find(ctx context.Context, q Query) (*Found, error) {
 		})
 	}
 	g.Go(func() (err error) {
-		if len(q.Selector) > 0 {
+		if q.Selector != "" {
 			f.Workload, f.Clone, err = c.bySelector(ctx, q.Selector)
 			return err
 		}
@@ -189,10 +198,9 @@ func (c *Client) getClone(ctx context.Context, original string) (*appsv1.Deploym
 	return d, nil
 }
 
-// bySelector finds the one workload that has the labels, and its clone.
-func (c *Client) bySelector(ctx context.Context, selector map[string]string) (*Workload, *appsv1.Deployment, error) {
-	opts := metav1.ListOptions{LabelSelector: labels.SelectorFromSet(selector).String()}
-	l, err := c.list(ctx, opts)
+// bySelector finds the one workload that a selector selects, and its clone.
+func (c *Client) bySelector(ctx context.Context, selector string) (*Workload, *appsv1.Deployment, error) {
+	l, err := c.list(ctx, metav1.ListOptions{LabelSelector: selector})
 	found := l.workloads
 	if len(found) == 0 {
 		err = cmp.Or(err, l.denied)
@@ -201,7 +209,7 @@ func (c *Client) bySelector(ctx context.Context, selector map[string]string) (*W
 		return nil, nil, err
 	}
 	if len(found) > 1 {
-		e := &AmbiguousError{Selector: opts.LabelSelector}
+		e := &AmbiguousError{Selector: selector}
 		for _, w := range found {
 			e.Names = append(e.Names, w.String())
 		}
@@ -270,8 +278,8 @@ func (c *Client) namespaceExists(ctx context.Context) error {
 // notFound says what there is instead.
 func (c *Client) notFound(ctx context.Context, q Query) error {
 	e := &NotFoundError{Namespace: c.Namespace, Name: q.Name}
-	if len(q.Selector) > 0 {
-		e.Name, e.Selector = "", labels.SelectorFromSet(q.Selector).String()
+	if q.Selector != "" {
+		e.Name, e.Selector = "", q.Selector
 	}
 	l, err := c.list(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -282,7 +290,7 @@ func (c *Client) notFound(ctx context.Context, q Query) error {
 	if err != nil {
 		return err
 	}
-	if len(q.Selector) > 0 {
+	if q.Selector != "" {
 		want = ""
 	}
 	var names []string

@@ -30,19 +30,20 @@ func TestFind(t *testing.T) {
 		{"by a long kind", Query{Name: "deployments.apps/both"}, "deployment/both", ""},
 		{"by the clone's name", Query{Name: "api-okteto"}, "deployment/api", ""},
 		{"by the clone of a stateful set", Query{Name: "db-okteto"}, "statefulset/db", ""},
-		{"by labels", Query{Selector: map[string]string{"role": "only"}}, "statefulset/db", ""},
+		{"by labels", Query{Selector: "role=only"}, "statefulset/db", ""},
 		{"of an unusual kind", Query{Name: "old"}, "replicaset/old", ""},
 		{"by its kind", Query{Name: "rs/old"}, "replicaset/old", ""},
 		{"by its group", Query{Name: "ReplicaSets.apps/old"}, "replicaset/old", ""},
 		{"by the clone of a replica set", Query{Name: "old-okteto"}, "replicaset/old", ""},
 		{"made by another", Query{Name: "rs/api-5d"}, "", `replicaset/api-5d belongs to deployment/api, which would bring its pods back`},
 		{"another group", Query{Name: "deployments.batch/api"}, "", `kind "deployments.batch" cannot be developed in: use deployment/api, statefulset/api, replicaset/api or daemonset/api`},
+		{"by a set of labels", Query{Selector: "role in (only,other),!app"}, "statefulset/db", ""},
 		{"another kind", Query{Name: "cm/api"}, "", `kind "cm" cannot be developed in: use deployment/api, statefulset/api, replicaset/api or daemonset/api`},
 		{"the wrong kind", Query{Name: "sts/api"}, "", `no workload "sts/api" in namespace "shop"; there is deployment/api`},
 		{"a typing error", Query{Name: "apo"}, "", `no workload "apo" in namespace "shop"; there is api`},
 		{"nothing like it", Query{Name: "payments"}, "", `no workload "payments" in namespace "shop"; there is api, both, db`},
-		{"no such labels", Query{Selector: map[string]string{"role": "none"}}, "", `no workload with labels "role=none" in namespace "shop"; there is api, both, db`},
-		{"too many", Query{Selector: map[string]string{"team": "shop"}}, "", `4 workloads have the labels "team=shop": deployment/api, deployment/both, statefulset/both, statefulset/db`},
+		{"no such labels", Query{Selector: "role=none"}, "", `no workload with labels "role=none" in namespace "shop"; there is api, both, db`},
+		{"too many", Query{Selector: "team=shop"}, "", `4 workloads have the labels "team=shop": deployment/api, deployment/both, statefulset/both, statefulset/db`},
 	}
 	db := testStatefulSet("db")
 	db.Labels["role"] = "only"
@@ -123,11 +124,11 @@ func TestOtherKindsMayBeForbidden(t *testing.T) {
 			})
 		}
 	}
-	if f, err := c.Find(t.Context(), Query{Selector: map[string]string{"team": "shop"}}); err != nil || f.String() != "deployment/api" {
+	if f, err := c.Find(t.Context(), Query{Selector: "team=shop"}); err != nil || f.String() != "deployment/api" {
 		t.Errorf("found %v, %v", f, err)
 	}
 	var e *ForbiddenError
-	if _, err := c.Find(t.Context(), Query{Selector: map[string]string{"team": "other"}}); !errors.As(err, &e) || e.Rule.Resource != "statefulsets" {
+	if _, err := c.Find(t.Context(), Query{Selector: "team=other"}); !errors.As(err, &e) || e.Rule.Resource != "statefulsets" {
 		t.Errorf("error %v", err)
 	}
 	done, err := c.Restore(t.Context(), RestoreOptions{All: true})

@@ -72,6 +72,37 @@ spec:
 	}
 }
 
+// TestSelector finds a workload by labels, with a manifest and without.
+func TestSelector(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	objects := []string{"deploy/api", "deploy/web"}
+	var before []string
+	for _, o := range objects {
+		p.deployed(strings.TrimPrefix(o, "deploy/"))
+		before = append(before, p.snapshot(o))
+	}
+	p.refused(p.run("", "up", "-l", "app in (api,web)"), refusal{255, []string{"2 workloads", "deployment/api, deployment/web"}, []string{"narrower"}})
+	p.refused(p.run("", "up", "-l", "app=none"), refusal{255, []string{`no workload with labels "app=none"`, "there is api, web"}, nil})
+	p.write("file", "content")
+	for range 2 { // the second time it comes back
+		if r := p.ok("up", "-l", "app!=web", "--", "cat", "/app/file"); r.stdout != "content" {
+			t.Errorf("without a manifest the command wrote %q", r.stdout)
+		}
+	}
+	p.ok("down", "api")
+	p.write("okteto.yaml", "dev:\n  mine:\n    sync: ['.:/src']\n")
+	if r := p.ok("up", "-l", "app=web", "--", "cat", "/src/file"); r.stdout != "content" {
+		t.Errorf("with a manifest the command wrote %q", r.stdout)
+	}
+	p.ok("down", "mine")
+	for i, o := range objects {
+		if after := p.snapshot(o); after != before[i] {
+			t.Errorf("down did not restore %s:\n%s\nwas\n%s", o, after, before[i])
+		}
+	}
+}
+
 // TestMadeByAController refuses what a controller would bring back, and says
 // which one.
 func TestMadeByAController(t *testing.T) {
