@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -58,8 +59,8 @@ func text(name string, size int) []byte {
 // digest identifies a content.
 type digest [sha256.Size]byte
 
-// author works on one side. What he writes and does not overwrite or remove
-// himself is owed to him.
+// author is a user on one side. What he writes, and does not overwrite or remove
+// himself, is owed to him.
 type author struct {
 	side string
 	root *os.Root
@@ -142,6 +143,18 @@ func (u *author) remove(p string) {
 	}
 }
 
+// odd makes what is no plain file with a plain name.
+func (u *author) odd() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for i := range perFolder {
+		link := fmt.Sprintf("odd/links/%d", i)
+		_ = u.do(u.root.MkdirAll(path.Dir(link), 0o755)) && u.do(u.root.Symlink("../../"+treePath(i), link))
+		_ = u.do(u.root.MkdirAll(fmt.Sprintf("odd/empty/%d", i), 0o700))
+	}
+	u.do(u.root.WriteFile("odd/a name\nof two lines: ü", nil, 0o400))
+}
+
 // rename renames a file, if it is there.
 func (u *author) rename(p, to string) {
 	u.mu.Lock()
@@ -208,7 +221,7 @@ func (d digests) add(t *testing.T, root *os.Root) {
 	walk(t, root, func(p string, info fs.FileInfo) {
 		if info.Mode().IsRegular() {
 			b, err := root.ReadFile(p)
-			if err != nil {
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				t.Fatal(err)
 			}
 			d[sha256.Sum256(b)] = true
@@ -216,15 +229,19 @@ func (d digests) add(t *testing.T, root *os.Root) {
 	})
 }
 
-// walk visits all that is below a folder.
+// walk visits all that is below a folder but for what vanishes meanwhile, as
+// temporary files do.
 func walk(t *testing.T, root *os.Root, visit func(p string, info fs.FileInfo)) {
 	t.Helper()
 	err := fs.WalkDir(root.FS(), ".", func(p string, d fs.DirEntry, err error) error {
-		if err != nil || p == "." {
-			return err
-		}
-		info, err := d.Info()
+		var info fs.FileInfo
 		if err == nil {
+			info, err = d.Info()
+		}
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err == nil && p != ".":
 			visit(p, info)
 		}
 		return err

@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"bufio"
-	"context"
 	"crypto/rand"
 	"fmt"
 	"io"
@@ -16,7 +15,6 @@ import (
 	"testing"
 
 	"github.com/kubectl-okteto/kubectl-okteto/test/cluster/node"
-	"github.com/kubectl-okteto/kubectl-okteto/test/lab"
 )
 
 // What does not fit a small disk, and the rest of it that does.
@@ -149,7 +147,7 @@ spec:
   hostPath: {path: DIR}
 `))
 	p.t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(p.t.Context()), lab.Patience)
+		ctx, cancel := p.within()
 		defer cancel()
 		if _, err := p.Kubectl(ctx, "", "delete", "pv", p.Namespace, "--wait=false"); err != nil {
 			p.t.Error(err)

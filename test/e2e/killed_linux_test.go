@@ -81,20 +81,21 @@ func TestDevContainerKilledWhileSyncing(t *testing.T) {
 func TestContainerRuntimeKilledWhileSyncing(t *testing.T) {
 	const runtime = "containerd"
 	p := newPlace(t)
-	p.podFromElsewhere(manifest)
-	tr := newTrial(p)
-	state := tr.node()
+	state := p.node()
 	start := func() {
-		ctx, cancel := tr.within()
+		ctx, cancel := p.within()
 		defer cancel()
 		if err := node.Start(ctx, state, runtime); err != nil {
 			t.Fatal(err)
 		}
 	}
+	start() // a run before may have been killed
 	t.Cleanup(start)
+	p.podFromElsewhere(manifest)
+	tr := newTrial(p)
 	tr.disturb(kills, func() bool {
 		tr.edit()
-		ctx, cancel := tr.within()
+		ctx, cancel := p.within()
 		defer cancel()
 		if err := node.Kill(ctx, state, runtime); err != nil {
 			t.Fatal(err)
@@ -122,16 +123,23 @@ func TestNetworkLostWhileSyncing(t *testing.T) {
 		proxy.Cut()
 		return true
 	})
-	tr.disturb(1, func() bool {
+	lost := false
+	tr.during(func(arrived int) {
+		if lost || arrived < samples/2 {
+			return
+		}
+		lost = true
 		proxy.BlackHole(true)
 		tr.edit()
 		// Nothing happens in a black hole that one could wait for.
 		time.Sleep(hole)
 		tr.edit()
 		proxy.BlackHole(false)
-		return true
 	})
 	tr.converged()
+	if !strings.Contains(tr.up.Stderr.String(), "nothing was heard from it") {
+		t.Errorf("the connection was not lost in the black hole:\n%s", tr.up.Stderr)
+	}
 }
 
 // restartsSoon leaves the test out where the kubelet lets a container that was

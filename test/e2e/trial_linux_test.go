@@ -81,32 +81,33 @@ func (tr *trial) resume() {
 // followed by another one.
 func (tr *trial) disturb(points int, strike func() bool) {
 	tr.t.Helper()
+	const most = 20
 	struck, began := make([]bool, points), time.Now()
-	for left := points; left > 0; {
-		if tr.round > points {
-			tr.t.Fatalf("after %d storms there were no strikes in %d of %d stretches", tr.round, left, points)
+	for left, storms := points, 0; left > 0; storms++ {
+		if storms == most {
+			tr.t.Fatalf("after %d storms there were no strikes in %d of %d stretches", storms, left, points)
 		}
-		done := tr.storm()
-		tr.through(func(arrived int) {
+		tr.during(func(arrived int) {
 			if at := (arrived - 1) * points / samples; arrived > 0 && !struck[at] && strike() {
 				tr.t.Logf("%5.1f s: storm %d, struck at %d %%", time.Since(began).Seconds(), tr.round, 100*arrived/samples)
 				struck[at] = true
 				left--
 			}
 		})
-		<-done
 	}
 }
 
-// through calls each until all that the last storm changed on the laptop has
-// arrived in the pod, with how many of the samples have.
-func (tr *trial) through(each func(arrived int)) {
+// during makes a storm and calls each until all that it changed on the laptop
+// has arrived in the pod, with how many of the samples have.
+func (tr *trial) during(each func(arrived int)) {
 	tr.t.Helper()
+	done := tr.storm()
+	defer func() { <-done }()
 	var want [samples][]byte
 	for i := range want {
 		want[i] = treeText(sample(i), tr.round)
 	}
-	for last, since := 0, time.Now(); ; time.Sleep(5 * time.Millisecond) {
+	for last, until := 0, time.Now().Add(lab.Patience); ; time.Sleep(5 * time.Millisecond) {
 		arrived := 0
 		for i := range want {
 			if got, _ := tr.pod.root.ReadFile(treePath(sample(i))); bytes.Equal(got, want[i]) {
@@ -117,11 +118,12 @@ func (tr *trial) through(each func(arrived int)) {
 			return
 		}
 		if arrived != last {
-			last, since = arrived, time.Now()
-		} else if time.Since(since) > lab.Patience {
+			last = arrived
+			each(arrived)
+			until = time.Now().Add(lab.Patience)
+		} else if time.Now().After(until) {
 			tr.t.Fatalf("storm %d stands still at %d of %d samples: %+v", tr.round, arrived, samples, tr.synced(tr.flags...))
 		}
-		each(arrived)
 	}
 }
 
@@ -142,6 +144,7 @@ func (tr *trial) storm() <-chan struct{} {
 		return done
 	}
 	write()
+	tr.laptop.odd()
 	for i := range treeFiles {
 		if i%50 == 0 { // the pod has another version of them, or they are the pod's alone
 			tr.pod.replace(treePath(i))
@@ -244,6 +247,6 @@ func (tr *trial) awaitEnd() {
 
 // within returns a context for what may not take long, also when the test has
 // ended.
-func (tr *trial) within() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(tr.t.Context()), lab.Patience)
+func (p *place) within() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(p.t.Context()), lab.Patience)
 }
