@@ -154,7 +154,7 @@ func TestOutlastsEveryOutage(t *testing.T) {
 	var calls atomic.Int32
 	u.cluster.wait = func(_ context.Context, scheduled func(string)) error {
 		if calls.Add(1) == 3 {
-			return fmt.Errorf("%w: as it seems", errors.New("x"))
+			return fmt.Errorf("%w: as it seems", ErrUnreachable)
 		}
 		scheduled("pod-1")
 		return nil
