@@ -143,20 +143,10 @@ func (e *environment) await(ctx context.Context, scheduled func(pod string), pro
 		e.awaited = true
 	}
 	var timeout *workload.TimeoutError
-	if e.awaited && errors.As(err, &timeout) && !e.answers(ctx) {
+	if e.awaited && errors.As(err, &timeout) && timeout.Blind {
 		return fmt.Errorf("%w: %w", devsession.ErrUnreachable, err)
 	}
 	return err
-}
-
-// answers reports whether the API server does, whatever it says.
-func (e *environment) answers(ctx context.Context) bool {
-	const patience = 5 * time.Second
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	_, err := e.workloads.Server(ctx)
-	var version *workload.VersionError
-	return err == nil || errors.As(err, &version)
 }
 
 // Hold renews the Lease, and tells who takes the original back into service

@@ -270,6 +270,8 @@ type TimeoutError struct {
 	For string
 	// Trouble is the last that went wrong; empty when nothing did.
 	Trouble string
+	// Blind tells that the pods could not be looked at any more, or never.
+	Blind bool
 }
 
 func (e *TimeoutError) Error() string {

@@ -97,7 +97,7 @@ func (c *Client) Wait(ctx context.Context, t Target, o WaitOptions) (*corev1.Pod
 	} {
 		go s.run(watching, seen)
 	}
-	w := &waiter{c: c, o: o, view: newView(t)}
+	w := &waiter{c: c, o: o, view: newView(t), blind: true}
 	pod, err := w.run(watching, seen)
 	switch {
 	case err == nil:
@@ -105,7 +105,7 @@ func (c *Client) Wait(ctx context.Context, t Target, o WaitOptions) (*corev1.Pod
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case watching.Err() != nil && errors.Is(err, context.DeadlineExceeded):
-		return nil, &TimeoutError{After: o.Timeout, For: w.last.String(), Trouble: w.view.trouble}
+		return nil, &TimeoutError{After: o.Timeout, For: w.last.String(), Trouble: w.view.trouble, Blind: w.blind}
 	}
 	return nil, c.withLogs(ctx, err)
 }
@@ -116,6 +116,8 @@ type waiter struct {
 	o    WaitOptions
 	view *view
 	last Progress
+	// blind is true while the pods cannot be looked at.
+	blind bool
 	// patience is about a failure that may heal: since is when it was first
 	// seen, busy when the original's pods were last in its way.
 	since, busy time.Time
@@ -171,6 +173,9 @@ func (w *waiter) tolerate(v verdict) verdict {
 // take adds what a source saw. Events are an extra: without the right to see
 // them the wait tells less.
 func (w *waiter) take(s sighting) error {
+	if s.rule.Resource == "pods" {
+		w.blind = s.err != nil
+	}
 	if s.err == nil {
 		w.view.add(s)
 		return nil
