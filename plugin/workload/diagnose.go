@@ -296,14 +296,23 @@ func containerFailure(pod *corev1.Pod) *PodError {
 				return e
 			}
 		}
-		// Our own containers have no reason to fail at their first start.
+		// Our own containers have no reason to fail at their first start. One
+		// that is killed later is started again.
 		if t := s.State.Terminated; t != nil && t.ExitCode != 0 && s.RestartCount == 0 &&
 			(s.Name == config.SidecarContainer || s.Name == config.SeedContainer) {
-			e.Reason, e.Message, e.crashed = t.Reason, ended(t), true
+			e.Reason, e.Message, e.crashed, e.ran = t.Reason, ended(t), true, started(pod)
 			return e
 		}
 	}
 	return nil
+}
+
+// started tells whether a container of the pod ran, which comes after all that
+// the init containers do.
+func started(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool {
+		return s.State.Running != nil || s.State.Terminated != nil || s.RestartCount > 0
+	})
 }
 
 // ended says how a container ended.

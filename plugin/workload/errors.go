@@ -233,8 +233,9 @@ type PodError struct {
 	// Logs are the container's last lines; empty when there are none.
 	Logs string
 
-	// crashed is true when the container ran, so that it may have logs.
-	crashed bool
+	// crashed is true when the container ran, so that it may have logs; ran
+	// when it had done what it starts with.
+	crashed, ran bool
 }
 
 func (e *PodError) Error() string {

@@ -163,7 +163,7 @@ func (w *waiter) run(ctx context.Context, seen <-chan sighting) (*corev1.Pod, er
 // reason to wait.
 func (w *waiter) tolerate(v verdict) verdict {
 	var e *PodError
-	if !w.o.Ran || !errors.As(v.err, &e) || !e.crashed {
+	if !errors.As(v.err, &e) || !e.crashed || !w.o.Ran && !e.ran {
 		return v
 	}
 	w.view.trouble = e.Error()

@@ -369,6 +369,19 @@ func TestWaitForbidden(t *testing.T) {
 	})
 }
 
+// TestWaitForKilledSidecar starts up in a pod whose containers were killed after
+// both had started.
+func TestWaitForKilledSidecar(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, _, err := newScript(t).wait(t, WaitOptions{Until: Running},
+			showPod(initStatus(config.SidecarContainer, hasEnded(137, 0)), devStatus(hasEnded(137, 0))),
+			showPod(initStatus(config.SidecarContainer, isRunning()), devStatus(isRunning())))
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestWaitForRestart checks that a container which ran before may crash: the
 // kubelet restarts it.
 func TestWaitForRestart(t *testing.T) {
