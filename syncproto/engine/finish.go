@@ -97,12 +97,17 @@ func (rc *reconciler) settled(p string) bool {
 	return rc.remote.Get(p).Same(agreed) && rc.s.r.entry(p).Same(agreed)
 }
 
+// entry returns what a side has at p, as far as is known.
+func (rc *reconciler) entry(side merge.Side, p string) syncproto.Entry {
+	if side == merge.Laptop {
+		return rc.s.r.entry(p)
+	}
+	return rc.remote.Get(p)
+}
+
 // otherSide returns what the side across from side has at p.
 func (rc *reconciler) otherSide(side merge.Side, p string) syncproto.Entry {
-	if side == merge.Laptop {
-		return rc.remote.Get(p)
-	}
-	return rc.s.r.entry(p)
+	return rc.entry(merge.Pod-side, p)
 }
 
 // hold puts a path aside for a while.

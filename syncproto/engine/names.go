@@ -126,12 +126,7 @@ func (n *names) texts() []string {
 }
 
 // exists reports whether a side has an entry at p.
-func (rc *reconciler) exists(side merge.Side, p string) bool {
-	if side == merge.Laptop {
-		return rc.s.r.entry(p).Exists()
-	}
-	return rc.remote.Get(p).Exists()
-}
+func (rc *reconciler) exists(side merge.Side, p string) bool { return rc.entry(side, p).Exists() }
 
 // keepNames drops from a plan for paths what a side cannot hold, and tells about
 // it.

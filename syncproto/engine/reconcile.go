@@ -195,11 +195,13 @@ func (rc *reconciler) reconcile() error {
 
 func (rc *reconciler) merge() error {
 	var paths []string
+	seen := sight{rc: rc}
 	for p := range rc.dirty {
-		if !rc.flight.blocks(p) {
+		if !rc.flight.blocks(p) && seen.whole(p) {
 			paths = append(paths, p)
 		}
 	}
+	paths = append(paths, rc.belowLost(paths)...)
 	base := rc.s.leader.base
 	if len(paths) > 0 {
 		plan := merge.Reconcile(merge.Input{
