@@ -1,8 +1,9 @@
 // Package convergence proves the sync engine by random runs: a real leader and a real
 // follower on two folders with their watchers, a user on either side who does
 // what users do, a connection that is cut at any frame, and ends that are
-// restarted or killed. When a run is over and the ends have had a connection in
-// peace, three things must hold.
+// restarted or killed, and whose clocks are wrong and set back and forth. When a
+// run is over and the ends have had a connection in peace, three things must
+// hold.
 //
 //   - Both sides have the same tree, and nothing is on its way.
 //   - Nothing is lost. A content is owed from the moment that a user finished

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
+	"time"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/engine"
 )
@@ -18,7 +20,8 @@ type ends struct {
 	follower *engine.Follower
 	wire     *wire // nil while there is no session
 	cancel   context.CancelFunc
-	over     chan error // the fates of both ends of the session
+	over     chan error      // the fates of both ends of the session
+	ahead    [2]atomic.Int64 // what the clocks of leader and follower are ahead of the true time
 	news     chan struct{}
 }
 
@@ -32,14 +35,14 @@ func (e *ends) path(name string) string { return filepath.Join(e.dir, name) }
 // boot starts an end anew from what is on disk.
 func (e *ends) boot(pod bool) (err error) {
 	if pod {
-		e.follower, err = engine.NewFollower(engine.Config{Root: e.path("pod"), StateDir: e.path("follower")})
+		e.follower, err = engine.NewFollower(engine.Config{Root: e.path("pod"), StateDir: e.path("follower"), Now: e.clock(pod)})
 		return err
 	}
 	if e.leader != nil {
 		_ = e.leader.Close()
 	}
 	e.leader, err = engine.NewLeader(engine.Config{
-		Root: e.path("laptop"), StateDir: e.path("leader"),
+		Root: e.path("laptop"), StateDir: e.path("leader"), Now: e.clock(pod),
 		OnEvent: func(engine.Event) {
 			select {
 			case e.news <- struct{}{}:
@@ -48,6 +51,23 @@ func (e *ends) boot(pod bool) (err error) {
 		},
 	})
 	return err
+}
+
+// clock returns what tells the time to an end.
+func (e *ends) clock(pod bool) func() time.Time {
+	ahead := e.aheadOf(pod)
+	// The reading that a clock's being set leaves alone is taken off.
+	return func() time.Time { return time.Now().Round(0).Add(time.Duration(ahead.Load())) }
+}
+
+// set sets the clock of an end.
+func (e *ends) set(pod bool, ahead time.Duration) { e.aheadOf(pod).Store(int64(ahead)) }
+
+func (e *ends) aheadOf(pod bool) *atomic.Int64 {
+	if pod {
+		return &e.ahead[1]
+	}
+	return &e.ahead[0]
 }
 
 // connect starts a session over a wire.
@@ -59,6 +79,17 @@ func (e *ends) connect(w *wire) {
 	go func() {
 		e.over <- engine.Accept(ctx, w.end(true), func(string) (*engine.Follower, error) { return follower, nil })
 	}()
+}
+
+// ended returns why an end of the session is over, nil if both go on.
+func (e *ends) ended() error {
+	select {
+	case err := <-e.over:
+		e.over <- err
+		return fmt.Errorf("the session ended: %w", err)
+	default:
+		return nil
+	}
 }
 
 // disconnect ends the session, in good order unless it was cut before.

@@ -9,10 +9,10 @@ import (
 // A step of a run: what one of the users does, or what happens to the sync.
 type step struct {
 	kind  stepKind
-	pod   bool // of use, restart and kill: the pod's side
+	pod   bool // of use, restart, kill and clock: the pod's side
 	op    op
 	fault fault // of connect
-	n     int   // of pause
+	n     int   // of pause, and of clock in seconds
 }
 
 type stepKind string
@@ -25,6 +25,7 @@ const (
 	cut     stepKind = "cut"     // the connection breaks
 	restart stepKind = "restart" // an end is ended in good order and started again
 	kill    stepKind = "kill"    // the connection breaks, and an end starts with what was on disk then
+	clock   stepKind = "clock"   // an end's clock is set, n seconds ahead of the true time
 )
 
 func side(pod bool) string {
@@ -42,6 +43,8 @@ func (s step) String() string {
 		return fmt.Sprintf("%s %s", s.kind, side(s.pod))
 	case pause:
 		return fmt.Sprintf("pause %d", s.n)
+	case clock:
+		return fmt.Sprintf("clock %s %d", side(s.pod), s.n)
 	case connect:
 		if s.fault == (fault{}) {
 			return "connect"
@@ -82,6 +85,7 @@ type planner struct {
 func newPlan(seed uint64) plan {
 	p := planner{Rand: rand.New(rand.NewPCG(seed, 1))}
 	out := plan{seed: seed, turns: p.IntN(4) == 0, room: []int{0, 100, 4 << 10, 1 << 20}[p.IntN(4)]}
+	p.maybeClocks()
 	if out.turns {
 		p.takeTurns()
 	} else {
@@ -127,6 +131,9 @@ func (p *planner) quarrel() {
 		for range p.IntN(10) {
 			p.add(step{kind: use, pod: p.IntN(2) == 0, op: p.op()})
 			p.maybePause()
+			if p.IntN(10) == 0 {
+				p.clock()
+			}
 		}
 		switch p.IntN(8) {
 		case 0, 1:
@@ -151,6 +158,25 @@ func (p *planner) maybePause() {
 	if p.IntN(3) == 0 {
 		p.add(step{kind: pause, n: p.IntN(5)})
 	}
+}
+
+// maybeClocks lets the ends begin with clocks that are wrong, as often as not.
+func (p *planner) maybeClocks() {
+	if p.IntN(2) == 0 {
+		p.clock()
+		p.clock()
+	}
+}
+
+// clock sets one, forwards or back. What is older than a week by its clock the
+// trash of an end may forget, so that it is never wrong by more.
+func (p *planner) clock() {
+	const second, minute, hour, day = 1, 60, 60 * 60, 24 * 60 * 60
+	n := []int{0, second, minute, hour, day, 3 * day}[p.IntN(6)]
+	if p.IntN(2) == 0 {
+		n = -n
+	}
+	p.add(step{kind: clock, pod: p.IntN(2) == 0, n: n})
 }
 
 func (p *planner) fault() fault {

@@ -101,6 +101,8 @@ func (r *run) step(s step) error {
 		return r.ends.restart(s.pod)
 	case kill:
 		return r.ends.kill(s.pod)
+	case clock:
+		r.ends.set(s.pod, time.Duration(s.n)*time.Second)
 	}
 	return nil
 }
@@ -187,10 +189,11 @@ func (r *run) heal() error {
 			return nil
 		}
 	}
+	st := r.ends.leader.Status()
 	if d := r.difference(); d != "" {
-		return fmt.Errorf("the sides differ:\n%sstatus %+v", d, r.ends.leader.Status())
+		return errors.Join(fmt.Errorf("the sides differ:\n%sstatus %+v", d, st), r.ends.ended())
 	}
-	return fmt.Errorf("both sides are the same, but the status is %+v", r.ends.leader.Status())
+	return errors.Join(fmt.Errorf("both sides are the same, but the status is %+v", st), r.ends.ended())
 }
 
 // calm reports whether the leader believes that there is nothing to do.
