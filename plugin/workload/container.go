@@ -209,16 +209,22 @@ func sidecarSecurity(dev *corev1.SecurityContext, pod *corev1.PodSecurityContext
 // userLeftToImage tells whether a container must not run as root, and only its
 // image says as whom it does.
 func userLeftToImage(dev *corev1.SecurityContext, pod *corev1.PodSecurityContext) bool {
-	var nonRoot *bool
-	var user *int64
+	nonRoot, user := runAs(dev, pod)
+	return nonRoot && user == nil
+}
+
+// runAs returns whether a container must not run as root, and its user, nil
+// where only its image says.
+func runAs(c *corev1.SecurityContext, pod *corev1.PodSecurityContext) (nonRoot bool, user *int64) {
+	var must *bool
 	if pod != nil {
-		nonRoot, user = pod.RunAsNonRoot, pod.RunAsUser
+		must, user = pod.RunAsNonRoot, pod.RunAsUser
 	}
-	if dev != nil {
-		override(&nonRoot, dev.RunAsNonRoot)
-		override(&user, dev.RunAsUser)
+	if c != nil {
+		override(&must, c.RunAsNonRoot)
+		override(&user, c.RunAsUser)
 	}
-	return nonRoot != nil && *nonRoot && user == nil
+	return deref(must, false), user
 }
 
 // sidecarResources returns the manifest's resources of the agent. Where it

@@ -87,24 +87,10 @@ func readableMode(mode int32, dev *corev1.SecurityContext, pod *corev1.PodSecuri
 	if pod != nil && pod.FSGroup != nil {
 		return mode
 	}
-	if !nonRoot(dev, pod) {
+	if nonRoot, user := runAs(dev, pod); !nonRoot && deref(user, 0) == 0 {
 		return mode
 	}
 	return mode | mode>>6&0o5
-}
-
-// nonRoot tells whether a container is known not to run as root.
-func nonRoot(c *corev1.SecurityContext, pod *corev1.PodSecurityContext) bool {
-	var must *bool
-	var user *int64
-	if pod != nil {
-		must, user = pod.RunAsNonRoot, pod.RunAsUser
-	}
-	if c != nil {
-		override(&must, c.RunAsNonRoot)
-		override(&user, c.RunAsUser)
-	}
-	return deref(must, false) || deref(user, 0) != 0
 }
 
 // secretsDigest identifies the contents, so that other ones make another pod. A
