@@ -63,7 +63,7 @@ func independent(changes []syncproto.Change, start int) int {
 		c := &changes[i]
 		dir := c.Entry.Type == syncproto.EntryDir || c.Expect.Type == syncproto.EntryDir
 		if dir && c.Op == syncproto.OpMkdir && !c.Expect.Exists() {
-			dir = inside(c.Path, written)
+			dir = tree.UnderAny(tree.Parent(c.Path), written)
 		}
 		if dir || c.Op != changes[start].Op || written[c.Path] || read[c.Path] || written[c.From] {
 			return max(i, start+1)
@@ -74,14 +74,4 @@ func independent(changes []syncproto.Change, start int) int {
 		}
 	}
 	return len(changes)
-}
-
-// inside reports whether p lies in one of the folders.
-func inside(p string, folders map[string]bool) bool {
-	for a := tree.Parent(p); a != ""; a = tree.Parent(a) {
-		if folders[a] {
-			return true
-		}
-	}
-	return false
 }

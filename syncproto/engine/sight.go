@@ -17,8 +17,7 @@ type sight struct {
 
 // whole reports whether both trees agree with themselves about p.
 func (s *sight) whole(p string) bool {
-	r := s.rc.s.r
-	if r.entry(p).Type != syncproto.EntryDir && r.index.HasBelow(p) && s.visible(p) {
+	if s.rc.entry(merge.Laptop, p).Type != syncproto.EntryDir && s.rc.s.r.index.HasBelow(p) && s.visible(p) {
 		return false
 	}
 	for _, side := range []merge.Side{merge.Laptop, merge.Pod} {
@@ -67,7 +66,7 @@ func (rc *reconciler) belowLost(paths []string) []string {
 	var below []string
 	for _, known := range []tree.Entries{rc.remote.Entries, rc.s.leader.base.Entries()} {
 		for p := range known {
-			if !rc.dirty[p] && inside(p, lost) {
+			if !rc.dirty[p] && tree.UnderAny(tree.Parent(p), lost) {
 				below = append(below, p)
 			}
 		}

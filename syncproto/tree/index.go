@@ -221,14 +221,16 @@ func (x *Index) Below(dirs map[string]bool) []string {
 	defer x.mu.RUnlock()
 	var found []string
 	for p := range x.records {
-		if dirs[""] || underAny(p, dirs) {
+		if dirs[""] || UnderAny(p, dirs) {
 			found = append(found, p)
 		}
 	}
 	return found
 }
 
-func underAny(p string, dirs map[string]bool) bool {
+// UnderAny reports whether p is one of dirs or lies below one. The root, "", is
+// none that anything is found to lie below.
+func UnderAny(p string, dirs map[string]bool) bool {
 	for ; p != ""; p = Parent(p) {
 		if dirs[p] {
 			return true

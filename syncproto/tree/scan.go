@@ -288,7 +288,7 @@ func (s *scanner) lookForLost(ctx context.Context, tops map[string]bool) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if s.index.Get(p).Exists() && !underAny(p, s.kept) {
+		if s.index.Get(p).Exists() && !UnderAny(p, s.kept) {
 			s.look(wholePath{s.root, p}, p)
 		}
 	}
