@@ -84,16 +84,7 @@ func TestGood(t *testing.T) {
 			}
 			got := golden(t, m)
 			path := strings.TrimSuffix(file, ".yaml") + ".json"
-			if *update {
-				if err := os.WriteFile(path, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(got)); diff != "" {
+			if diff := compared(t, path, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
@@ -222,4 +213,19 @@ func expectations(t *testing.T, body string) []string {
 		}
 		above = len(got)
 	}
+}
+
+// compared returns how got differs from a file; with -update it is written.
+func compared(t *testing.T, path string, got []byte) string {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cmp.Diff(string(want), string(got))
 }

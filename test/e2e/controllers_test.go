@@ -47,10 +47,7 @@ spec:
 	if got := p.replicas(); got != "0" {
 		t.Errorf("the original has %s replicas in development", got)
 	}
-	p.ok("down")
-	if after := p.snapshot("deploy/api"); after != before {
-		t.Errorf("down did not restore the original to the byte:\n%s\nwas\n%s", after, before)
-	}
+	p.restores("deploy/api", before)
 
 	// What the autoscaler is told meanwhile counts afterwards.
 	p.ok("up", "--", "true")
@@ -152,10 +149,7 @@ func TestFluxLeavesTheOriginalAlone(t *testing.T) {
 	if got := p.replicas(); got != "0" {
 		t.Errorf("the original has %s replicas in development", got)
 	}
-	p.ok("down")
-	if after := p.snapshot("deploy/api"); after != before {
-		t.Errorf("down did not restore the original to the byte:\n%s\nwas\n%s", after, before)
-	}
+	p.restores("deploy/api", before)
 
 	// What somebody else says about it meanwhile is theirs.
 	p.ok("up", "--", "true")

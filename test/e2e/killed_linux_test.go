@@ -40,36 +40,33 @@ func TestPluginKilledWhileSyncing(t *testing.T) {
 // TestAgentKilledWhileSyncing kills the sidecar, which the kubelet starts again.
 func TestAgentKilledWhileSyncing(t *testing.T) {
 	t.Parallel()
+	killWhileSyncing(t, func(tr *trial) *container { return tr.agent })
+}
+
+// killWhileSyncing kills a container of the pod at every point of a sync.
+func killWhileSyncing(t *testing.T, which func(*trial) *container) *trial {
+	t.Helper()
 	p := newPlace(t)
 	p.podFromElsewhere(manifest)
 	tr := newTrial(p)
 	tr.restartsSoon()
+	c := which(tr)
 	tr.disturb(kills, func() bool {
-		if tr.agent.process() == 0 {
+		if c.process() == 0 {
 			return false
 		}
 		tr.edit()
-		return tr.agent.kill()
+		return c.kill()
 	})
 	tr.converged()
+	return tr
 }
 
 // TestDevContainerKilledWhileSyncing kills the dev container, which sync does
 // not pass through: it must not notice.
 func TestDevContainerKilledWhileSyncing(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
-	p.podFromElsewhere(manifest)
-	tr := newTrial(p)
-	tr.restartsSoon()
-	tr.disturb(kills, func() bool {
-		if tr.dev.process() == 0 {
-			return false
-		}
-		tr.edit()
-		return tr.dev.kill()
-	})
-	tr.converged()
+	tr := killWhileSyncing(t, func(tr *trial) *container { return tr.dev })
 	if strings.Contains(tr.up.Stderr.String(), "reconnecting") {
 		t.Errorf("the connection was lost:\n%s", tr.up.Stderr)
 	}

@@ -116,10 +116,7 @@ func TestUpShowsWhatItWrites(t *testing.T) {
 	if r := p.run("", "up", "--diff", "-e", "FROM_MANIFEST=other"); r.code != 1 || !strings.Contains(r.stdout, "\n+          value: other\n") {
 		t.Errorf("up --diff of a changed variable ended with %d:\n%s%s", r.code, r.stdout, r.stderr)
 	}
-	p.ok("down", "-v")
-	if after := p.snapshot("deploy/api"); after != original {
-		t.Errorf("down did not restore the original to the byte:\n%s\nwas\n%s", after, original)
-	}
+	p.restores("deploy/api", original, "-v")
 }
 
 func TestUpShowsAWorkloadThatItWouldMake(t *testing.T) {
