@@ -1,6 +1,9 @@
 package workload
 
-import "maps"
+import (
+	"maps"
+	"strings"
+)
 
 // gate is the one field of a spec by which a kind's pods are taken out of
 // service. What it was is the workload's Replicas: 0 means out of service.
@@ -23,6 +26,9 @@ func (g gate) nested(v any) map[string]any {
 	}
 	return map[string]any{g.path[0]: v}
 }
+
+// pointer leads to the field as RFC 6901 writes it.
+func (g gate) pointer() string { return "/" + strings.Join(g.path, "/") }
 
 // byCount is the gate of what is scaled.
 func byCount() gate {

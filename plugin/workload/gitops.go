@@ -66,7 +66,7 @@ func (w *Workload) Managed() []string {
 		}
 	}
 	if w.Meta.Annotations[argoTracking] != "" || w.Meta.Labels[argoInstance] != "" {
-		said = append(said, fmt.Sprintf("Argo CD manages %s: where it heals by itself, its Application needs /spec/replicas in ignoreDifferences", w))
+		said = append(said, fmt.Sprintf("Argo CD manages %s: where it heals by itself, its Application needs %s in ignoreDifferences", w, w.gate().pointer()))
 	}
 	return said
 }

@@ -67,4 +67,9 @@ func TestManaged(t *testing.T) {
 		"Argo CD manages deployment/api: where it heals by itself, its Application needs /spec/replicas in ignoreDifferences"; got != want {
 		t.Errorf("said:\n%s\nwant:\n%s", got, want)
 	}
+	ds := FromDaemonSet(testDaemonSet("logs"))
+	ds.Meta.Annotations = map[string]string{argoTracking: "shop:apps/DaemonSet:shop/logs"}
+	if said := ds.Managed(); len(said) != 1 || !strings.Contains(said[0], " /spec/template/spec/nodeSelector ") {
+		t.Errorf("of a DaemonSet: %q", said)
+	}
 }

@@ -17,6 +17,8 @@ type Revert struct {
 	// By is the field manager that set it; empty when the object does not
 	// tell.
 	By string
+	// Field is the JSON pointer of what was set.
+	Field string
 }
 
 // String says what happened.
@@ -37,7 +39,7 @@ func (r Revert) Advice() string {
 	case "helm-controller":
 		return "Flux reconciles it: `flux suspend helmrelease` stops that"
 	case "argocd-controller", "argocd-application-controller":
-		return "Argo CD reconciles it: add /spec/replicas to ignoreDifferences of the Application, with the sync option RespectIgnoreDifferences=true"
+		return "Argo CD reconciles it: add " + r.Field + " to ignoreDifferences of the Application, with the sync option RespectIgnoreDifferences=true"
 	case "keda", "keda-operator":
 		return "KEDA scales it: the annotation autoscaling.keda.sh/paused-replicas: \"0\" on the ScaledObject stops that"
 	case "kube-controller-manager":
@@ -52,7 +54,7 @@ func revertOf(w *Workload) *Revert {
 	if w.Replicas == 0 {
 		return nil
 	}
-	r := &Revert{Workload: w.String(), Replicas: w.Replicas}
+	r := &Revert{Workload: w.String(), Replicas: w.Replicas, Field: w.gate().pointer()}
 	var newest *metav1.Time
 	for _, e := range ownersOf(w.Meta.ManagedFields, w.gate().path) {
 		if r.By == "" || newest.Before(e.Time) {

@@ -49,10 +49,10 @@ func TestGuard(t *testing.T) {
 			scale(FieldManager, "0")
 			scale("helm", "5")
 			second := <-reports
-			if want := (Revert{found.String(), 3, "kustomize-controller"}); first != want {
+			if want := (Revert{found.String(), 3, "kustomize-controller", "/spec/replicas"}); first != want {
 				t.Errorf("reported %+v, want %+v", first, want)
 			}
-			if want := (Revert{found.String(), 5, "helm"}); second != want {
+			if want := (Revert{found.String(), 5, "helm", "/spec/replicas"}); second != want {
 				t.Errorf("reported %+v, want %+v", second, want)
 			}
 			if !strings.Contains(first.Advice(), "flux suspend") || second.Advice() != "" {
