@@ -131,12 +131,14 @@ func (s *following) receive(m syncproto.Message) error {
 
 // apply does the work that arrives.
 func (s *following) apply(ctx context.Context) error {
+	syncing := false
 	for {
 		var err error
 		select {
 		case m := <-s.work:
 			switch m := m.(type) {
 			case *syncproto.Batch:
+				syncing = true
 				err = s.batch(ctx, m)
 			case *syncproto.Ignore:
 				err = s.ignore(ctx, m)
@@ -153,6 +155,10 @@ func (s *following) apply(ctx context.Context) error {
 		s.o.stir()
 		if err != nil {
 			return err
+		}
+		if syncing && len(s.work) == 0 {
+			syncing = false
+			s.f.setState(Converged, "")
 		}
 	}
 }
@@ -180,9 +186,6 @@ func (s *following) batch(ctx context.Context, m *syncproto.Batch) error {
 		if res.Code == syncproto.CodeOK {
 			s.r.cfg.emit(Event{Kind: Applied, Path: m.Changes[i].Path, Detail: "pod"})
 		}
-	}
-	if len(s.work) == 0 {
-		s.f.setState(Converged, "")
 	}
 	return err
 }

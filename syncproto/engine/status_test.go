@@ -62,6 +62,28 @@ func TestStatusTellsSinceWhenWhatIsStoppedWaits(t *testing.T) {
 	}
 }
 
+// A flush that waits behind a batch must not leave the pod's end syncing.
+func TestPodConvergesBehindAFlush(t *testing.T) {
+	h := handLaptop(t)
+	h.follower.r.applying.Lock()
+	must(t, h.conn.Write(&syncproto.Batch{ID: 1, Changes: []syncproto.Change{{
+		Op: syncproto.OpPut, Path: "new", Entry: fileOf("new"), Inline: true, Content: []byte("new"),
+	}}}))
+	must(t, h.conn.Write(&syncproto.Flush{ID: 1}))
+	// What is written to a pipe has been read, and what was before it received.
+	must(t, h.conn.Write(&syncproto.Flush{ID: 2}))
+	for h.follower.Status().State != Syncing {
+		h.awaitEvent(t.Context())
+	}
+	h.follower.r.applying.Unlock()
+	for h.follower.Status().State != Converged {
+		h.awaitEvent(t.Context())
+	}
+	if got := read(t, h.pod, "new"); got != "new" {
+		t.Errorf("content %q", got)
+	}
+}
+
 func TestEventCarriesTheState(t *testing.T) {
 	e := stateEvent(Stopped, "the disk is full")
 	if e.State != Stopped || e.Detail != "stopped: the disk is full" {
