@@ -66,7 +66,9 @@ func (rc *reconciler) finish(side merge.Side, c merge.Change, res syncproto.Resu
 			rc.dirty[dir] = true
 		}
 		rc.noteCopy(c.Path)
-		rc.landed(c.Path)
+		if c.Agree { // else it is half done: the other side is to follow
+			rc.landed(c.Path)
+		}
 		return nil
 	}
 	switch res.Code {

@@ -242,6 +242,7 @@ func (rc *reconciler) merge() error {
 func (rc *reconciler) start(plan *merge.Plan) {
 	for _, c := range plan.Conflicts {
 		rc.s.leader.conflict(c.Path, c.Copy)
+		rc.conflicted(c.Path, c.Copy)
 	}
 	rc.copyWherePossible(plan.Pod, rc.findRemote)
 	rc.copyWherePossible(plan.Laptop, rc.s.r.index.FindContent)

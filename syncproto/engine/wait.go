@@ -111,6 +111,16 @@ func hopeless(c syncproto.Code) bool {
 	return c != syncproto.CodeContent && c != syncproto.CodeChanged
 }
 
+// conflicted has those who wait for a path wait for its conflict copy too: it
+// holds what was written there.
+func (rc *reconciler) conflicted(p, beside string) {
+	for _, w := range rc.waiters {
+		if w.remaining[p] > 0 {
+			w.remaining[beside] = 1
+		}
+	}
+}
+
 // landed counts a landing for the waiters: a path that lands as often as it
 // was on its way when they started is done, even if it changes all the time.
 func (rc *reconciler) landed(p string) {
