@@ -205,8 +205,13 @@ func (p *place) snapshot(object string) string {
 		delete(metadata, field)
 	}
 	if annotations, ok := metadata["annotations"].(map[string]any); ok {
-		// The generation of a DaemonSet's template.
+		// Their controllers' own: the generation of a DaemonSet's template, and
+		// the revision of a Deployment's, which comes a moment after the object.
 		delete(annotations, "deprecated.daemonset.template.generation")
+		delete(annotations, "deployment.kubernetes.io/revision")
+		if len(annotations) == 0 {
+			delete(metadata, "annotations")
+		}
 	}
 	out, err := json.MarshalIndent(o, "", "  ")
 	if err != nil {
