@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -16,6 +17,9 @@ const (
 	headerSize = 6
 	// compressFrom is the smallest payload that is worth compressing.
 	compressFrom = 512
+	// batchRoom is the memory that a large batch gets, of which there are few
+	// that need more.
+	batchRoom = MaxPayload * 5 / 8
 	// encoders is how many payloads may be compressed at once.
 	encoders = 4
 )
@@ -24,9 +28,14 @@ const (
 // number write.
 type Conn struct {
 	rwc io.ReadWriteCloser
-	r   *bufio.Reader
-	dec *zstd.Decoder
 	*Encoder
+
+	// of the reading half
+	r      *bufio.Reader
+	dec    *zstd.Decoder
+	packed []byte    // the last payload that was inflated
+	rooms  sync.Pool // of *[]byte with batchRoom, for large batches
+	lent   sync.Map  // of those, by *Batch
 
 	mu    sync.Mutex // guards the writing half
 	frame Frame
@@ -72,7 +81,10 @@ func NewConn(rwc io.ReadWriteCloser) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Conn{rwc: rwc, r: bufio.NewReaderSize(rwc, 64<<10), dec: dec, Encoder: enc}, nil
+	return &Conn{
+		rwc: rwc, r: bufio.NewReaderSize(rwc, 64<<10), dec: dec, Encoder: enc,
+		rooms: sync.Pool{New: func() any { b := make([]byte, 0, batchRoom); return &b }},
+	}, nil
 }
 
 // Close closes the connection; reads and writes in progress fail.
@@ -144,7 +156,8 @@ func (e *Encoder) appendFrame(b []byte, t Type, payload []byte) []byte {
 }
 
 // Read returns the next message. io.EOF means that the other end closed the
-// connection between two frames. Slices in the message are the caller's.
+// connection between two frames. Slices in the message are the caller's, those
+// of a batch until Release.
 func (c *Conn) Read() (Message, error) {
 	var head [headerSize]byte
 	if _, err := io.ReadFull(c.r, head[:]); err != nil {
@@ -160,32 +173,57 @@ func (c *Conn) Read() (Message, error) {
 	if head[5]&^FlagZstd != 0 {
 		return nil, fmt.Errorf("%w: frame flags %#x", ErrMalformed, head[5])
 	}
-	payload := make([]byte, size)
-	if _, err := io.ReadFull(c.r, payload); err != nil {
+	t := Type(head[4])
+	if head[5]&FlagZstd == 0 {
+		payload := make([]byte, size)
+		if _, err := io.ReadFull(c.r, payload); err != nil {
+			return nil, fmt.Errorf("reading frame: %w", err)
+		}
+		return decode(t, payload)
+	}
+	c.packed = slices.Grow(c.packed[:0], int(size))[:size]
+	if _, err := io.ReadFull(c.r, c.packed); err != nil {
 		return nil, fmt.Errorf("reading frame: %w", err)
 	}
-	if head[5]&FlagZstd != 0 {
-		var err error
-		if payload, err = c.inflate(payload); err != nil {
-			return nil, err
-		}
+	room := &[]byte{}
+	if t == TypeBatch && size > batchRoom/16 {
+		room = c.rooms.Get().(*[]byte)
 	}
-	return decode(Type(head[4]), payload)
+	payload, err := c.inflate(c.packed, *room)
+	if err != nil {
+		return nil, err
+	}
+	m, err := decode(t, payload)
+	if b, ok := m.(*Batch); ok && cap(*room) > 0 {
+		c.lent.Store(b, room)
+	}
+	return m, err
 }
 
-// inflate decompresses a payload into a buffer of exactly the length that it
-// announces; content that would exceed it is an error.
-func (c *Conn) inflate(payload []byte) ([]byte, error) {
+// Release gives back the memory of a batch that Read returned. Its contents must
+// not be used any more.
+func (c *Conn) Release(b *Batch) {
+	if room, ok := c.lent.LoadAndDelete(b); ok {
+		c.rooms.Put(room)
+	}
+}
+
+// inflate decompresses a payload into room, or a buffer of its own where that is
+// too small. Content that would exceed the length that it announces is an error.
+func (c *Conn) inflate(payload, room []byte) ([]byte, error) {
 	d := decoder{buf: payload}
-	size := d.uvarint("inflated size", MaxPayload)
+	size := int(d.uvarint("inflated size", MaxPayload))
 	if d.err != nil {
 		return nil, d.err
 	}
-	out, err := c.dec.DecodeAll(d.buf, make([]byte, 0, size))
+	if cap(room) < size {
+		room = make([]byte, 0, size)
+	}
+	out, err := c.dec.DecodeAll(d.buf, room[:0:size])
 	if err != nil {
 		return nil, fmt.Errorf("%w: inflating: %w", ErrMalformed, err)
 	}
-	if uint64(len(out)) != size {
+	if len(out) != size {
 		return nil, fmt.Errorf("%w: inflated to %d bytes, not %d", ErrMalformed, len(out), size)
 	}
 	return out, nil

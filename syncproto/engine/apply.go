@@ -2,11 +2,12 @@ package engine
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/stage"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
-	"golang.org/x/sync/errgroup"
 )
 
 // apply applies changes in their order, those that do not depend on each other
@@ -43,15 +44,31 @@ func (r *replica) applyIn(ctx context.Context, name string, changes []syncproto.
 	}
 	for i := 0; i < len(changes); {
 		end := independent(changes, i)
-		var g errgroup.Group
-		g.SetLimit(poolSize())
-		for k := i; k < end; k++ {
-			g.Go(func() error { one(k); return nil })
-		}
-		_ = g.Wait() // its functions return nil
+		inParallel(i, end, one)
 		i = end
 	}
 	return results
+}
+
+// inParallel calls do with each of the numbers from start to end, by a few
+// goroutines: one for each call would spend a tenth of its time on growing its
+// stack.
+func inParallel(start, end int, do func(int)) {
+	var next atomic.Int64
+	next.Store(int64(start))
+	var g sync.WaitGroup
+	for range min(poolSize(), end-start) {
+		g.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= end {
+					return
+				}
+				do(i)
+			}
+		})
+	}
+	g.Wait()
 }
 
 // independent returns the end of the run of changes from start that may be

@@ -169,6 +169,7 @@ func (s *following) batch(ctx context.Context, m *syncproto.Batch) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	s.l.conn.Release(m)
 	for i := range results {
 		results[i].Text = results[i].Text[:min(len(results[i].Text), resultText)]
 	}

@@ -164,10 +164,18 @@ func othersProject(name string) bool {
 	return strings.HasPrefix(name, ".") || name == "node_modules" || name == "vendor"
 }
 
-// marks reports whether one of the entries is a file that marks the project.
+// marks reports whether one of the entries of a folder, which are sorted by name,
+// is a file that marks the project.
 func (p *project) marks(entries []fs.DirEntry) bool {
-	for _, e := range entries {
-		for _, m := range p.markers {
+	for _, m := range p.markers {
+		if !strings.Contains(m, "*") {
+			at, found := slices.BinarySearchFunc(entries, m, func(e fs.DirEntry, name string) int { return strings.Compare(e.Name(), name) })
+			if found && !entries[at].IsDir() {
+				return true
+			}
+			continue
+		}
+		for _, e := range entries {
 			if ok, err := path.Match(m, e.Name()); ok && err == nil && !e.IsDir() {
 				return true
 			}
