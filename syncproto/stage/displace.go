@@ -105,7 +105,7 @@ func (s *Stage) renameUnless(t target, temp string) error {
 func (s *Stage) keepDisplaced(t target, temp string, why error) error {
 	found, _, err := s.cfg.Index.Read(t.dir, temp, t.Path)
 	if err == nil {
-		_, err = s.cfg.Trash.keep(t.dir, temp, t.batch, record{path: t.Path, entry: found.Entry, why: syncproto.WhyConflict})
+		_, err = s.cfg.Trash.keep(t, temp, record{path: t.Path, entry: found.Entry, why: syncproto.WhyConflict})
 	}
 	if err != nil {
 		return errors.Join(errChanged, why, err) // it stays under its temporary name

@@ -9,7 +9,7 @@ import (
 )
 
 // link is not available here; the trash copies.
-func link(*os.Root, string, *os.Root, string) error { return errors.ErrUnsupported }
+func link(*os.File, string, *os.File, string) error { return errors.ErrUnsupported }
 
 // shared is not known here, and does not matter where nothing is linked.
 func shared(fs.FileInfo) bool { return false }

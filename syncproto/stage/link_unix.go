@@ -10,20 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// link makes a hard link from one root into another. Both ends are named
-// relative to an open folder, so that no symlink leads elsewhere.
-func link(from *os.Root, p string, to *os.Root, q string) error {
-	fromDir, fromName, err := parentOf(from, p)
-	if err != nil {
-		return err
-	}
-	defer fromDir.Close()
-	toDir, toName, err := parentOf(to, q)
-	if err != nil {
-		return err
-	}
-	defer toDir.Close()
-	return unix.Linkat(int(fromDir.Fd()), fromName, int(toDir.Fd()), toName, 0)
+// link makes a hard link from one open folder into another, so that no symlink
+// leads elsewhere.
+func link(from *os.File, name string, to *os.File, as string) error {
+	return unix.Linkat(int(from.Fd()), name, int(to.Fd()), as, 0)
 }
 
 // shared reports whether a file has more names than one.

@@ -162,7 +162,7 @@ func (s *Stage) retire(t target) error {
 	if !t.Expect.Exists() {
 		return nil
 	}
-	kept, err := s.cfg.Trash.keep(t.dir, t.name, t.batch, record{path: t.Path, entry: s.cfg.Index.Get(t.Path).Entry, why: why(t.Change)})
+	kept, err := s.cfg.Trash.keep(t, t.name, record{path: t.Path, entry: s.cfg.Index.Get(t.Path).Entry, why: why(t.Change)})
 	if !t.Keep && (errors.Is(err, errTooLarge) || t.Op == syncproto.OpDelete && IsDiskFull(err)) {
 		return nil
 	}

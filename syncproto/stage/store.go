@@ -7,17 +7,13 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
-
-	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
 )
 
 // store puts a file or symlink into the trash, and returns which version of
 // the path in its batch that is.
-func (t *Trash) store(dir *os.Root, name, to string) (int, error) {
-	batch, p, _ := strings.Cut(to, "/")
+func (t *Trash) store(from target, name, p string) (int, error) {
 	for n := 1; ; n++ {
-		err := t.place(dir, name, path.Join(versionName(batch, n), p))
+		err := t.place(from, name, path.Join(versionName(from.batch, n), p))
 		if (errors.Is(err, fs.ErrExist) || isNotDir(err)) && n < maxVersions {
 			continue // the batch already holds another version
 		}
@@ -28,11 +24,13 @@ func (t *Trash) store(dir *os.Root, name, to string) (int, error) {
 // place links or copies a file or symlink. A file that has other names is
 // copied: what is written through those later must not reach the trash, and a
 // link to it would take no room of its own.
-func (t *Trash) place(dir *os.Root, name, to string) error {
-	if err := t.root.MkdirAll(filepath.FromSlash(path.Dir(to)), 0o700); err != nil {
+func (t *Trash) place(from target, name, to string) error {
+	folder, err := t.folder(path.Dir(to))
+	if err != nil {
 		return err
 	}
-	info, err := dir.Lstat(name)
+	defer folder.Close()
+	info, err := from.dir.Lstat(name)
 	if err != nil {
 		return err
 	}
@@ -40,7 +38,7 @@ func (t *Trash) place(dir *os.Root, name, to string) error {
 	links := t.links
 	t.mu.Unlock()
 	if links && !shared(info) {
-		err := link(dir, name, t.root.Root, to)
+		err := link(from.at, name, folder, path.Base(to))
 		if err == nil || errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -50,7 +48,19 @@ func (t *Trash) place(dir *os.Root, name, to string) error {
 			t.mu.Unlock()
 		}
 	}
-	return t.copy(dir, name, to, info)
+	return t.copy(from.dir, name, to, info)
+}
+
+// folder opens a folder of the trash, and makes it if need be.
+func (t *Trash) folder(p string) (*os.File, error) {
+	f, err := t.root.OpenDir(p)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := t.root.MkdirAll(filepath.FromSlash(p), 0o700); err != nil {
+			return nil, err
+		}
+		f, err = t.root.OpenDir(p)
+	}
+	return f, err
 }
 
 func (t *Trash) copy(dir *os.Root, name, to string, info fs.FileInfo) (err error) {
@@ -83,14 +93,4 @@ func (t *Trash) copy(dir *os.Root, name, to string, info fs.FileInfo) (err error
 	}
 	_ = t.root.Chtimes(to, info.ModTime(), info.ModTime()) // only for people who look
 	return nil
-}
-
-// parentOf opens the folder that holds p; base is the name of p in it.
-func parentOf(root *os.Root, p string) (dir *os.File, base string, err error) {
-	name := tree.Parent(p)
-	if name == "" {
-		name = "."
-	}
-	dir, err = root.Open(name)
-	return dir, path.Base(p), err
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -343,21 +342,21 @@ func versionName(batch string, n int) string {
 	return fmt.Sprintf("%s.%d", batch, n)
 }
 
-// keep puts what is name in the open folder dir into the batch and leaves the
+// keep puts what has a name in the folder of from into its batch and leaves the
 // original where it is: as a hard link where the file system allows it, else as
 // a copy. Of a folder, the list remembers that there was one. It returns the
 // path in the trash.
-func (t *Trash) keep(dir *os.Root, name, batch string, r record) (string, error) {
+func (t *Trash) keep(from target, name string, r record) (string, error) {
 	if r.size() > t.maxBytes/2 {
 		return "", errTooLarge
 	}
 	try := func() (err error) {
 		if r.stored() {
-			if r.version, err = t.store(dir, name, path.Join(batch, r.path)); err != nil {
+			if r.version, err = t.store(from, name, r.path); err != nil {
 				return err
 			}
 		}
-		return t.note(batch, r)
+		return t.note(from.batch, r)
 	}
 	err := try()
 	for IsDiskFull(err) && t.makeRoom() {
@@ -366,7 +365,7 @@ func (t *Trash) keep(dir *os.Root, name, batch string, r record) (string, error)
 	if err != nil {
 		return "", fmt.Errorf("keeping %q in the trash: %w", r.path, err)
 	}
-	return r.in(batch), nil
+	return r.in(from.batch), nil
 }
 
 // open opens a file of the trash.

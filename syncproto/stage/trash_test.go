@@ -42,10 +42,17 @@ func (c *can) reopen(maxBytes int64) {
 }
 
 func (c *can) put(name, batch string, e tree.Entry) error {
+	return c.putFor(syncproto.WhyDeleted, name, batch, e)
+}
+
+func (c *can) putFor(why syncproto.Why, name, batch string, e tree.Entry) error {
 	dir, err := c.root.OpenRoot(filepath.Dir(name))
 	c.check(err)
 	defer dir.Close()
-	_, err = c.trash.keep(dir, filepath.Base(name), batch, record{path: name, entry: e, why: syncproto.WhyDeleted})
+	at, err := dir.Open(".")
+	c.check(err)
+	defer at.Close()
+	_, err = c.trash.keep(target{dir: dir, at: at, batch: batch}, filepath.Base(name), record{path: name, entry: e, why: why})
 	return err
 }
 
@@ -209,8 +216,7 @@ func TestRecall(t *testing.T) {
 	c.keep("d/f", "two", "batch") // again in the same batch
 	c.check(os.Symlink("target", filepath.Join(c.dir, "l")))
 	link := tree.Entry{Type: syncproto.EntrySymlink, Target: "target"}
-	_, err := c.trash.keep(c.root.Root, "l", "batch", record{path: "l", entry: link, why: syncproto.WhyOverwritten})
-	c.check(err)
+	c.check(c.putFor(syncproto.WhyOverwritten, "l", "batch", link))
 	folder := tree.Entry{Type: syncproto.EntryDir, Mode: 0o700}
 	c.check(c.put("d", "batch", folder))
 	c.check(c.trash.Absent("batch", "new"))

@@ -58,6 +58,16 @@ func (r *Root) OpenFolder(p string) (*os.Root, error) {
 	return r.openFolderWalk(p)
 }
 
+// OpenDir opens the folder at p, for system calls and for reading its list; it
+// and its parents are real folders where the kernel can tell.
+func (r *Root) OpenDir(p string) (*os.File, error) {
+	f, err := r.openBeneath(p, unix.O_RDONLY|unix.O_DIRECTORY)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return r.Open(p)
+	}
+	return f, err
+}
+
 // openBeneath lets the kernel resolve the path in one step (openat2(2)), where
 // os.Root opens each parent: this is the most frequent thing that sync does.
 // Where the kernel cannot, or the path is longer than PATH_MAX, the error is

@@ -5,6 +5,7 @@ package tree
 import (
 	"io/fs"
 	"os"
+	"path/filepath"
 )
 
 // lstatReal is LstatReal for names that the file system does not fold.
@@ -31,6 +32,9 @@ func (r *Root) OpenFolder(p string) (*os.Root, error) {
 	}
 	return r.openFolderWalk(p)
 }
+
+// OpenDir opens the folder at p, for system calls and for reading its list.
+func (r *Root) OpenDir(p string) (*os.File, error) { return r.Open(filepath.FromSlash(p)) }
 
 // openDirectory opens a folder for a scan.
 func (r *Root) openDirectory(p string) (directory, error) { return r.rootDirectory(p) }
