@@ -91,26 +91,33 @@ func (rc *reconciler) touchDiffering() {
 	}
 	base, index := rc.s.leader.base.Entries(), rc.s.r.index
 	var copies []string
+	everywhere := 0
 	index.Each(func(p string, e tree.Entry) bool {
-		if !base.Get(p).Same(e) || !rc.remote.Get(p).Same(e) {
+		agreed, remote := base.Get(p), rc.remote.Get(p)
+		if !agreed.Same(e) || !remote.Same(e) {
 			rc.dirty[p] = true
+		}
+		if agreed.Exists() && remote.Exists() {
+			everywhere++
 		}
 		if merge.IsCopy(p) {
 			copies = append(copies, p)
 		}
 		return true
 	})
-	for p, e := range rc.remote.Entries {
-		if !base.Get(p).Same(*e) {
-			rc.dirty[p] = true
+	if everywhere < len(rc.remote.Entries) || everywhere < len(base) { // else there is no more
+		for p, e := range rc.remote.Entries {
+			if !base.Get(p).Same(*e) {
+				rc.dirty[p] = true
+			}
+			if merge.IsCopy(p) {
+				copies = append(copies, p)
+			}
 		}
-		if merge.IsCopy(p) {
-			copies = append(copies, p)
-		}
-	}
-	for p, e := range base {
-		if !rc.remote.Get(p).Same(*e) || !index.Get(p).Exists() {
-			rc.dirty[p] = true
+		for p, e := range base {
+			if !rc.remote.Get(p).Same(*e) || !index.Get(p).Exists() {
+				rc.dirty[p] = true
+			}
 		}
 	}
 	rc.s.leader.setCopies(copies)

@@ -42,21 +42,24 @@ func (h *Hasher) Digest() (d syncproto.Digest) {
 // skipped. A file that is written while it is read keeps its old record and
 // returns ErrBusy.
 func (x *Index) Look(root *Root, p string, skipped func(p, why string)) (changed bool, err error) {
-	return x.look(wholePath{root, p}, p, skipped)
+	_, changed, err = x.look(wholePath{root, p}, p, skipped)
+	return changed, err
 }
 
 // LookOn is Look that goes on from a glance.
 func (x *Index) LookOn(g *Glance, skipped func(p, why string)) (changed bool, err error) {
-	return x.lookFrom(g, g.path, g.old, skipped)
+	_, changed, err = x.lookFrom(g, g.path, g.old, skipped)
+	return changed, err
 }
 
-// look is Look for a place that may be open already.
-func (x *Index) look(at place, p string, skipped func(p, why string)) (changed bool, err error) {
+// look is Look for a place that may be open already. It also tells whether there
+// is a record now.
+func (x *Index) look(at place, p string, skipped func(p, why string)) (exists, changed bool, err error) {
 	return x.lookFrom(at, p, x.landed(p), skipped)
 }
 
 // lookFrom is look with the record that the index had before anybody looked.
-func (x *Index) lookFrom(at place, p string, old Record, skipped func(p, why string)) (changed bool, err error) {
+func (x *Index) lookFrom(at place, p string, old Record, skipped func(p, why string)) (exists, changed bool, err error) {
 	for attempt := range readAttempts {
 		if attempt > 0 {
 			old = x.landed(p)
@@ -66,16 +69,16 @@ func (x *Index) lookFrom(at place, p string, old Record, skipped func(p, why str
 			continue
 		}
 		if err != nil {
-			return false, err
+			return false, false, err
 		}
 		if now == old {
-			return false, nil
+			return now.Exists(), false, nil
 		}
 		if ok := x.settle(at, p, old, now); ok {
-			return !old.Same(now.Entry), nil
+			return now.Exists(), !old.Same(now.Entry), nil
 		}
 	}
-	return false, fmt.Errorf("%q: %w", p, ErrBusy)
+	return false, false, fmt.Errorf("%q: %w", p, ErrBusy)
 }
 
 // Read returns the record of p, which is name in the open folder dir, as it is

@@ -170,6 +170,14 @@ func (x *Index) Files() (files int, bytes int64) {
 // it was saved or loaded.
 func (x *Index) Unsaved() bool { return x.unsaved.Load() || x.catalog.Changed() }
 
+// state returns a number that grows with every change of a record, and the number
+// of records.
+func (x *Index) state() (version uint64, size int) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.version, len(x.records)
+}
+
 // Size returns the number of entries.
 func (x *Index) Size() int {
 	x.mu.RLock()

@@ -93,10 +93,11 @@ type scanner struct {
 	more    sync.Cond
 	dirs    []string        // folders yet to be read
 	busy    int             // folders being read
-	seen    map[string]bool // entries found
 	kept    map[string]bool // folders that could not be read: what we knew stays
 	changed []string
-	read    []listing // folders that were read; not kept for the whole root
+	read    []listing // folders that were read
+	present int       // entries that were found and have a record
+	began   uint64    // the state of the index when the scan began
 }
 
 // listing is what was found in a folder.
@@ -114,8 +115,9 @@ const lookTogether = 64
 func workers() int { return min(runtime.GOMAXPROCS(0)+2, 8) }
 
 func newScanner(x *Index, root *Root, opts Options) *scanner {
-	s := &scanner{index: x, root: root, opts: opts, seen: map[string]bool{}, kept: map[string]bool{}}
+	s := &scanner{index: x, root: root, opts: opts, kept: map[string]bool{}}
 	s.more.L = &s.mu
+	s.began, _ = x.state()
 	return s
 }
 
@@ -221,12 +223,18 @@ func (s *scanner) readDir(ctx context.Context, dir string) error {
 	var g errgroup.Group
 	for some := range slices.Chunk(entries, lookTogether) {
 		g.Go(func() error {
+			present := 0
 			for _, p := range some {
 				if ctx.Err() != nil {
 					break
 				}
-				s.look(folder.at(path.Base(p)), p)
+				if s.look(folder.at(path.Base(p)), p) {
+					present++
+				}
 			}
+			s.mu.Lock()
+			s.present += present
+			s.mu.Unlock()
 			return nil
 		})
 	}
@@ -238,43 +246,45 @@ func (s *scanner) found(l listing) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dirs = append(s.dirs, l.dirs...)
-	for _, p := range l.entries {
-		s.seen[p] = true
-	}
-	if !s.whole {
-		s.read = append(s.read, l)
-	}
+	s.read = append(s.read, l)
 	if len(l.dirs) > 0 {
 		s.more.Broadcast()
 	}
 }
 
-// look brings the record of p up to date.
-func (s *scanner) look(at place, p string) {
-	changed, err := s.index.look(at, p, s.opts.Skipped)
+// look brings the record of p up to date, and tells whether there is one.
+func (s *scanner) look(at place, p string) (exists bool) {
+	exists, changed, err := s.index.look(at, p, s.opts.Skipped)
 	if err != nil {
 		if !errors.Is(err, ErrBusy) {
 			s.opts.Skipped(p, err.Error())
 		}
-		return
+		return false
 	}
 	if changed {
 		s.mu.Lock()
 		s.changed = append(s.changed, p)
 		s.mu.Unlock()
 	}
+	return exists
 }
 
 // lookForLost looks at what the index has and no folder held: it is gone, or
 // was not there at the moment when its folder was read. What the filter does not
 // let through any more is not gone but forgotten, as if it had never been seen.
 func (s *scanner) lookForLost(ctx context.Context, tops map[string]bool) error {
-	if !s.whole && !s.lost(tops) {
+	if !s.lost(tops) {
 		return ctx.Err()
+	}
+	seen := make(map[string]bool, s.present)
+	for _, l := range s.read {
+		for _, p := range l.entries {
+			seen[p] = true
+		}
 	}
 	unseen := map[string]bool{}
 	for _, p := range s.index.Below(tops) {
-		if !tops[p] && !s.seen[p] {
+		if !tops[p] && !seen[p] {
 			unseen[p] = true
 		}
 	}
@@ -297,8 +307,13 @@ func (s *scanner) lookForLost(ctx context.Context, tops map[string]bool) error {
 
 // lost reports whether the index may have more under the folders where the scan
 // began than was found. To know that takes a look at the folders that were
-// read, where to name it takes one at the whole index.
+// read, or none where all was as it had been, where to name it takes one at the
+// whole index.
 func (s *scanner) lost(tops map[string]bool) bool {
+	if s.whole {
+		state, size := s.index.state()
+		return state != s.began || size != s.present
+	}
 	read := 0
 	for _, l := range s.read {
 		n := 0
