@@ -17,6 +17,29 @@ import (
 // patch is the size of an edit of the large file.
 const patch = 1 << 10
 
+// bigEdit is a way to edit the large file.
+type bigEdit struct {
+	name, note string
+	// prepare and change make the edit of a run; only change is timed.
+	prepare, change func(run int) error
+	// ours and theirs are the figures of the runs.
+	ours, theirs edits
+}
+
+// edits are the figures of some runs: bytes are the most.
+type edits struct {
+	took  []time.Duration
+	bytes int64
+	note  string // of the run with the most bytes
+}
+
+func (e *edits) add(took time.Duration, bytes int64, note string) {
+	e.took = append(e.took, took)
+	if bytes > e.bytes {
+		e.bytes, e.note = bytes, note
+	}
+}
+
 // bigEdits edits a file of 1 GiB in the middle, in place, and at its head, by
 // which all that follows moves.
 func (b *bench) bigEdits(ctx context.Context) error {
@@ -29,66 +52,78 @@ func (b *bench) bigEdits(ctx context.Context) error {
 		return err
 	}
 	b.report.say("t3 was first synced in %.1f s", s.synced.Seconds())
-	theirs, err := b.syncedByRsync(ctx, s)
+	rsync, err := b.syncedByRsync(ctx, s)
 	if err != nil {
 		return err
 	}
 	file, beside := filepath.Join(s.dir, trees.LargeName), filepath.Join(b.lab.Home, "large.new")
-	var worstTime time.Duration
-	var worstBytes int64
-	for _, edit := range []struct {
-		name, note string
-		prepare    func() error
-		change     func() error
-	}{
-		{"middle", "1 KiB changed in the middle, in place", func() error { return nil }, func() error { return patchMiddle(file) }},
-		{"head", "1 KiB inserted at the head, written beside and renamed", func() error { return prepend(file, beside) },
-			func() error { return os.Rename(beside, file) }},
-	} {
-		if err := errors.Join(edit.prepare(), settleDisk(ctx)); err != nil {
-			return err
+	all := []*bigEdit{
+		{
+			name: "middle", note: "1 KiB changed in the middle, in place",
+			prepare: func(int) error { return nil }, change: func(run int) error { return patchMiddle(file, run) },
+		},
+		{
+			name: "head", note: "1 KiB inserted at the head, written beside and renamed",
+			prepare: func(run int) error { return prepend(file, beside, run) }, change: func(int) error { return os.Rename(beside, file) },
+		},
+	}
+	for run := range b.runs {
+		for _, e := range all {
+			if err := errors.Join(e.prepare(run), settleDisk(ctx)); err != nil {
+				return err
+			}
+			took, passed, err := b.observe(ctx, via, func() error { return e.change(run) })
+			if err != nil {
+				return err
+			}
+			e.ours.add(took, passed.Sent+passed.Received, fmt.Sprintf("TLS, sent %d and received %d", passed.Sent, passed.Received))
+			if rsync == nil {
+				continue
+			}
+			took, bytes, err := rsync()
+			if err != nil {
+				return err
+			}
+			e.theirs.add(took, bytes, "")
 		}
-		took, passed, err := b.observe(ctx, via, edit.change)
-		if err != nil {
-			return err
-		}
-		bytes := passed.Sent + passed.Received
-		worstTime, worstBytes = max(worstTime, took), max(worstBytes, bytes)
-		key := "big_edit_" + edit.name
-		b.report.add(key+"_s", took.Seconds(), edit.note)
-		b.report.add(key+"_bytes", float64(bytes), fmt.Sprintf("TLS, sent %d and received %d", passed.Sent, passed.Received))
-		if theirs == nil {
-			continue
-		}
-		took, bytes, err = theirs()
-		if err != nil {
-			return err
-		}
-		b.report.add("rsync_"+key+"_s", took.Seconds(), "")
-		b.report.add("rsync_"+key+"_bytes", float64(bytes), "")
 	}
 	if _, err := b.verify(ctx, s); err != nil {
 		return err
+	}
+	var worstTime time.Duration
+	var worstBytes int64
+	for _, e := range all {
+		key := "big_edit_" + e.name
+		worstTime, worstBytes = max(worstTime, median(e.ours.took)), max(worstBytes, e.ours.bytes)
+		b.report.add(key+"_s", median(e.ours.took).Seconds(), fmt.Sprintf("%s, median of %d: %s", e.note, b.runs, seconds(e.ours.took)))
+		b.report.add(key+"_bytes", float64(e.ours.bytes), e.ours.note)
+		if rsync != nil {
+			b.report.add("rsync_"+key+"_s", median(e.theirs.took).Seconds(), "")
+			b.report.add("rsync_"+key+"_bytes", float64(e.theirs.bytes), "")
+		}
 	}
 	b.report.add("big_edit_s", worstTime.Seconds(), "the slower of the two edits of t3")
 	b.report.add("big_edit_bytes", float64(worstBytes), "the larger of the two")
 	return nil
 }
 
-// patchMiddle changes bytes in the middle of a file.
-func patchMiddle(file string) error {
+// patchMiddle changes bytes in the middle of a file, other ones in each run.
+func patchMiddle(file string, run int) error {
 	f, err := os.OpenFile(file, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
-	content := make([]byte, patch)
-	_, _ = rand.NewChaCha8([32]byte{1}).Read(content) // never fails
-	_, err = f.WriteAt(content, trees.LargeBytes/2)
+	_, err = io.Copy(io.NewOffsetWriter(f, trees.LargeBytes/2), noise(run))
 	return errors.Join(err, f.Close())
 }
 
+// noise is as many random bytes as an edit has.
+func noise(run int) io.Reader {
+	return io.LimitReader(rand.NewChaCha8([32]byte{1, byte(run)}), patch)
+}
+
 // prepend writes a copy of a file that begins with new bytes.
-func prepend(file, to string) error {
+func prepend(file, to string, run int) error {
 	from, err := os.Open(file)
 	if err != nil {
 		return err
@@ -98,7 +133,7 @@ func prepend(file, to string) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(f, io.MultiReader(io.LimitReader(rand.NewChaCha8([32]byte{2}), patch), from))
+	_, err = io.Copy(f, io.MultiReader(noise(run), from))
 	return errors.Join(err, f.Close())
 }
 
