@@ -17,6 +17,7 @@ import (
 	"golang.org/x/term"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -190,7 +191,11 @@ func (f *Factory) Workloads(c Cluster) (*workload.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making an API client: %w", err)
 	}
-	return &workload.Client{Kube: kube, Config: c.REST, Namespace: c.Namespace, Now: f.Now}, nil
+	other, err := dynamic.NewForConfig(c.REST)
+	if err != nil {
+		return nil, fmt.Errorf("making an API client: %w", err)
+	}
+	return &workload.Client{Kube: kube, Dynamic: other, Config: c.REST, Namespace: c.Namespace, Now: f.Now}, nil
 }
 
 // Dial opens a connection to a port of a pod. Depends on: Cluster.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -39,7 +40,8 @@ type Restored struct {
 	Scaled bool
 	// Missing is true when the original is gone.
 	Missing bool
-	// Cleaned is true when labels and annotations were removed.
+	// Cleaned is true when labels and annotations were removed, of the original
+	// or what scales it.
 	Cleaned bool
 	// Clone, Claim, Secret, Lease and Sandbox are true when they were deleted.
 	Clone, Claim, Secret, Lease, Sandbox bool
@@ -58,7 +60,14 @@ func (r *Restored) Nothing() bool {
 // environment that fails does not keep the others from being restored; the
 // errors are joined.
 func (c *Client) Restore(ctx context.Context, o RestoreOptions) ([]Restored, error) {
+	var scalers []Autoscaler
+	var g errgroup.Group
+	g.Go(func() error {
+		scalers = c.kedaScalers(ctx)
+		return nil
+	})
 	envs, err := c.environments(ctx, false)
+	_ = g.Wait() // kedaScalers does not fail
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +79,7 @@ func (c *Client) Restore(ctx context.Context, o RestoreOptions) ([]Restored, err
 	var done []Restored
 	var errs []error
 	for i := range envs {
-		r, err := c.restore(ctx, &envs[i], o)
+		r, err := c.restore(ctx, &envs[i], scalers, o)
 		done = append(done, r)
 		if err != nil {
 			errs = append(errs, err)
@@ -124,8 +133,8 @@ func (c *Client) named(ctx context.Context, envs []Environment, o RestoreOptions
 }
 
 // restore ends one environment: the original first, so that its pods start
-// while the clone's end.
-func (c *Client) restore(ctx context.Context, e *Environment, o RestoreOptions) (Restored, error) {
+// while the clone's end, then KEDA, which goes on from the original's count.
+func (c *Client) restore(ctx context.Context, e *Environment, scalers []Autoscaler, o RestoreOptions) (Restored, error) {
 	r := Restored{Dev: e.Dev, Workload: ref(e.Kind, e.Name), Missing: e.Original == nil}
 	var errs []error
 	switch w := e.Original; {
@@ -137,6 +146,9 @@ func (c *Client) restore(ctx context.Context, e *Environment, o RestoreOptions) 
 	default:
 		errs = append(errs, c.restoreOriginal(ctx, w, &r))
 	}
+	resumed, err := c.resume(ctx, r.Workload, scalers)
+	r.Cleaned = r.Cleaned || resumed
+	errs = append(errs, err)
 	if e.Clone != nil {
 		gone, err := c.delete(ctx, Deployment, e.Clone.Name, e.Clone.UID)
 		r.Clone = gone

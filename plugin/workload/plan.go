@@ -26,8 +26,8 @@ type Planned struct {
 
 // Plan returns what Acquire and Swap would write, in their order, and writes
 // nothing: the Lease, the workload of a dev environment that has none, the
-// claim where something is to be done about it, the Secret, the clone, and the original
-// at 0 replicas. Whoever holds the Lease is not asked.
+// claim where something is to be done about it, the Secret, the clone, the original
+// at 0 replicas, and what keeps KEDA off it. Whoever holds the Lease is not asked.
 func (c *Client) Plan(ctx context.Context, f *Found, s Spec, who Claimant) ([]Planned, error) {
 	lease := leaseFor(f.Workload, f.Lease, who, c.now())
 	lease.Namespace = c.Namespace
@@ -37,13 +37,9 @@ func (c *Client) Plan(ctx context.Context, f *Found, s Spec, who Claimant) ([]Pl
 	}
 	plan := make([]Planned, 0, 4)
 	add := func(o runtime.Object, p Planned) error {
-		raw, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
-		if err != nil {
-			return fmt.Errorf("rendering what would be written: %w", err)
-		}
-		p.Object = &unstructured.Unstructured{Object: raw}
+		p, err := planned(o, p)
 		plan = append(plan, p)
-		return nil
+		return err
 	}
 	if err := add(lease, write); err != nil {
 		return nil, err
@@ -94,11 +90,28 @@ func (c *Client) Plan(ctx context.Context, f *Found, s Spec, who Claimant) ([]Pl
 	if autocreated(f.Workload) {
 		return plan, nil
 	}
+	original, err := c.planOriginal(f, &s)
+	return append(plan, original...), err
+}
+
+// planned completes a write by its object.
+func planned(o runtime.Object, p Planned) (Planned, error) {
+	raw, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+	if err != nil {
+		return p, fmt.Errorf("rendering what would be written: %w", err)
+	}
+	p.Object = &unstructured.Unstructured{Object: raw}
+	return p, nil
+}
+
+// planOriginal returns what takes an original out of service.
+func (c *Client) planOriginal(f *Found, s *Spec) ([]Planned, error) {
 	original, err := ScaledDown(f.Workload, s.Dev.Name, s.Dev.Metadata)
 	if err != nil {
 		return nil, err
 	}
-	return append(plan, Planned{Object: original, rule: f.Kind.rule("patch"), patch: types.ApplyPatchType}), nil
+	plan := []Planned{{Object: original, rule: f.Kind.rule("patch"), patch: types.ApplyPatchType}}
+	return append(plan, c.plannedPauses(f)...), nil
 }
 
 // Difference is an object before and after it would be written.
@@ -113,17 +126,14 @@ type Difference struct {
 // DryRun lets the API server go through the writes of a plan, admission
 // included, without storing anything.
 func (c *Client) DryRun(ctx context.Context, plan []Planned) ([]Difference, error) {
-	api, err := dynamic.NewForConfig(c.Config)
-	if err != nil {
-		return nil, fmt.Errorf("making an API client: %w", err)
-	}
 	var done []Difference
 	var made types.UID
 	for _, p := range plan {
 		o := p.Object.DeepCopy()
 		own(o, made)
-		r := api.Resource(schema.GroupVersionResource{Group: p.rule.Group, Version: o.GroupVersionKind().Version, Resource: p.rule.Resource}).Namespace(c.Namespace)
+		r := c.Dynamic.Resource(schema.GroupVersionResource{Group: p.rule.Group, Version: o.GroupVersionKind().Version, Resource: p.rule.Resource}).Namespace(c.Namespace)
 		var d Difference
+		var err error
 		if p.patch == "" {
 			d.After, err = r.Create(ctx, o, metav1.CreateOptions{FieldManager: FieldManager, DryRun: []string{metav1.DryRunAll}})
 		} else {

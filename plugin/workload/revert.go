@@ -41,7 +41,7 @@ func (r Revert) Advice() string {
 	case "argocd-controller", "argocd-application-controller":
 		return "Argo CD reconciles it: add " + r.Field + " to ignoreDifferences of the Application, with the sync option RespectIgnoreDifferences=true"
 	case "keda", "keda-operator":
-		return "KEDA scales it: the annotation autoscaling.keda.sh/paused-replicas: \"0\" on the ScaledObject stops that"
+		return "KEDA scales it: the annotation " + kedaPaused + ": \"true\" on the ScaledObject stops that"
 	case "kube-controller-manager":
 		return "a HorizontalPodAutoscaler scales it: with minReplicas of 1 or more it lets a workload of 0 replicas rest"
 	}

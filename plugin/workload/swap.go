@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -111,13 +112,27 @@ func (c *Client) Swap(ctx context.Context, f *Found, s Spec) (*Swapped, error) {
 	if autocreated(w) {
 		return out, nil
 	}
-	if err := c.scaleDown(ctx, w, &s); err != nil {
+	if err := c.setAside(ctx, w, &s, f.Autoscalers); err != nil {
 		if f.Clone == nil && ctx.Err() == nil {
 			c.undo(ctx, applied, &s)
+			_, _ = c.resume(ctx, w.String(), f.Autoscalers)
 		}
 		return nil, err
 	}
 	return out, nil
+}
+
+// setAside takes the original out of service, and keeps KEDA from bringing it
+// back, at once. The clone is there already: by it Restore finds both.
+func (c *Client) setAside(ctx context.Context, w *Workload, s *Spec, all []Autoscaler) error {
+	var g errgroup.Group
+	g.Go(func() error {
+		c.pause(ctx, w, all)
+		return nil
+	})
+	err := c.scaleDown(ctx, w, s)
+	_ = g.Wait() // pause does not fail
+	return err
 }
 
 // createSandbox makes the workload of a dev environment that has none.

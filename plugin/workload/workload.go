@@ -14,6 +14,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 )
@@ -53,6 +54,9 @@ const (
 	annotationDefaultContainer = "kubectl.kubernetes.io/default-container"
 	// AnnotationHolder is on the clone: who applied it last.
 	AnnotationHolder = "dev.okteto.com/holder"
+	// AnnotationPaused is on a ScaledObject of KEDA that a swap has paused: the
+	// original as kind/name.
+	AnnotationPaused = "dev.okteto.com/paused-for"
 	// AnnotationForwards is on the Lease: the open forwards, a JSON list of
 	// strings.
 	AnnotationForwards = "dev.okteto.com/forwards"
@@ -69,7 +73,10 @@ const nameSuffix = "-okteto"
 type Client struct {
 	// Kube is the API server.
 	Kube kubernetes.Interface
-	// Config is the connection behind Kube; only Exec and DryRun need it.
+	// Dynamic is the API server for what not every cluster has; nil knows of
+	// none of it. DryRun needs it.
+	Dynamic dynamic.Interface
+	// Config is the connection behind both; only Exec needs it.
 	Config *rest.Config
 	// Namespace is where everything happens.
 	Namespace string

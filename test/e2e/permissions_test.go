@@ -126,6 +126,7 @@ func TestDocumentedRoleIsEnoughAndNoMore(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	p.deployed("api")
+	p.scaledByKEDA("api")
 	p.apply(fmt.Sprintf(`
 apiVersion: v1
 kind: Service
@@ -171,7 +172,7 @@ spec:
       containers:
       - {name: main, image: "%[1]s/busybox:1", command: [sleep, "86400"]}
 `, p.Registry))
-	objects := []string{"deploy/api", "sts/db", "rs/old", "ds/logs"}
+	objects := []string{"deploy/api", "sts/db", "rs/old", "ds/logs", "scaledobject/web"}
 	var before []string
 	for _, o := range objects {
 		before = append(before, p.snapshot(o))
