@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/console"
@@ -33,6 +34,7 @@ type development struct {
 	dev         *manifest.Dev
 	console     *console.Console
 	environment *environment
+	services    *services
 	session     *devsession.Session
 
 	socket  string
@@ -58,7 +60,7 @@ func (d *development) close() {
 // to end.
 func (d *development) develop(ctx context.Context) error {
 	step := d.console.Start()
-	if err := d.environment.find(ctx, d.query()); err != nil {
+	if err := d.find(ctx); err != nil {
 		return err
 	}
 	step.Done("found %s in namespace %s", d.environment.found, d.cluster.Namespace)
@@ -67,13 +69,43 @@ func (d *development) develop(ctx context.Context) error {
 	}
 	d.session.Folders = d.folders
 	d.takeFromTheDead(ctx)
-	err := d.session.Run(ctx)
+	err := d.run(ctx)
 	d.leadSSHAround()
 	d.console.Clear()
 	d.leave(ctx, err)
 	if ctx.Err() != nil && err != nil {
 		return errInterrupted
 	}
+	return err
+}
+
+// find asks for the workload and the services at once, before anything is
+// changed.
+func (d *development) find(ctx context.Context) error {
+	var group errgroup.Group
+	group.Go(func() error { return d.environment.find(ctx, d.query()) })
+	group.Go(func() error { return d.services.find(ctx) })
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return d.services.distinct(d.environment.found)
+}
+
+// run runs the session, with the services beside it. A service that cannot be
+// taken into development ends it.
+func (d *development) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	ended := make(chan struct{})
+	autoscalers := d.environment.found.Autoscalers
+	go func() {
+		defer close(ended)
+		if err := d.services.run(ctx, autoscalers); err != nil && ctx.Err() == nil {
+			cancel(err)
+		}
+	}()
+	err := d.session.Run(ctx)
+	cancel(nil)
+	<-ended
 	return err
 }
 

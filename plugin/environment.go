@@ -57,25 +57,25 @@ func (e *environment) Activate(ctx context.Context) error {
 		e.console.Warn("%s", w)
 	}
 	e.guarded = e.found.Workload
-	e.tellControllers()
+	tellControllers(e.console, e.found, e.swapped)
 	return nil
 }
 
-// tellControllers says what becomes of the original's autoscalers and GitOps
+// tellControllers says what becomes of an original's autoscalers and GitOps
 // tools, when that has just begun or may end at any time.
-func (e *environment) tellControllers() {
-	if e.swapped.Created {
-		for _, text := range e.guarded.Managed() {
-			e.console.Note("%s", text)
+func tellControllers(c *console.Console, f *workload.Found, swapped *workload.Swapped) {
+	if swapped.Created {
+		for _, text := range f.Managed() {
+			c.Note("%s", text)
 		}
 	}
-	for _, a := range e.found.Autoscalers {
+	for _, a := range f.Autoscalers {
 		switch {
-		case !a.Scales(e.guarded):
+		case !a.Scales(f.Workload):
 		case a.Wakes:
-			e.console.Warn("%s", a.Resting(e.guarded))
-		case e.swapped.Created:
-			e.console.Note("%s", a.Resting(e.guarded))
+			c.Warn("%s", a.Resting(f.Workload))
+		case swapped.Created:
+			c.Note("%s", a.Resting(f.Workload))
 		}
 	}
 }
@@ -155,7 +155,7 @@ func (e *environment) Hold(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var group errgroup.Group
 	group.Go(func() error {
-		e.workloads.Guard(ctx, e.guarded, e.reverted)
+		e.workloads.Guard(ctx, e.guarded, func(r workload.Revert) { tellRevert(e.console, r) })
 		return nil
 	})
 	err := e.lease.Renew(ctx)
@@ -164,10 +164,11 @@ func (e *environment) Hold(ctx context.Context) error {
 	return err
 }
 
-func (e *environment) reverted(r workload.Revert) {
-	e.console.Warn("%s", r)
+// tellRevert says who takes an original back into service.
+func tellRevert(c *console.Console, r workload.Revert) {
+	c.Warn("%s", r)
 	if advice := r.Advice(); advice != "" {
-		e.console.Note("%s", advice)
+		c.Note("%s", advice)
 	}
 }
 

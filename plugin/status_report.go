@@ -10,6 +10,7 @@ import (
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/console"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/devsession"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/workload"
 )
 
 // report is what `status -o json` prints; docs/commands.md names its fields.
@@ -23,6 +24,8 @@ type report struct {
 	Forwards  []string      `json:"forwards,omitempty"`
 	Sync      syncReport    `json:"sync"`
 	Agent     config.Status `json:"agent"`
+	// Services are those of the development container.
+	Services []workload.ServiceState `json:"services,omitempty"`
 
 	// session is what the `up` of this machine says; nil when there is none.
 	session *devsession.SyncStatus
@@ -50,6 +53,7 @@ func newReport(env *active) *report {
 func (r *report) take(env *active) {
 	r.Name, r.Namespace, r.Pod, r.Forwards = env.Dev, env.cluster.Namespace, env.Pod.Name, env.Forwards
 	r.Workload = strings.ToLower(string(env.Kind)) + "/" + env.Name
+	r.Services = env.Services
 	r.Holder, r.Since = "", time.Time{}
 	if !env.Expired {
 		r.Holder, r.Since = env.Holder, env.Since
@@ -112,6 +116,9 @@ func (r *report) print(out *strings.Builder) error {
 	}
 	for _, forward := range r.Forwards {
 		row("Forward", "%s", forward)
+	}
+	for _, s := range r.Services {
+		row("Service", "%s: %d of %s ready", s.Workload, s.Ready, console.Count(int(s.Replicas), "pod"))
 	}
 	return table.Flush()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/console"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/devsession"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/workload"
 )
 
 // fullReport has a value in every field.
@@ -30,7 +31,8 @@ func fullReport(t *testing.T) *report {
 			Runner: config.RunnerStatus{Running: true, Started: at, Starts: 1, UID: 1000, GID: 1000},
 			Roots:  []config.RootStatus{{Path: "/app", State: "stopped", Reason: "the disk is full", Files: 1, Bytes: 2, Generation: 7}},
 		},
-		session: &s,
+		Services: []workload.ServiceState{{Workload: "statefulset/db", Ready: 1, Replicas: 2}},
+		session:  &s,
 	}
 }
 

@@ -220,6 +220,7 @@ func (o *upOptions) prepare(ctx context.Context, cluster Cluster, workloads *wor
 		return nil, err
 	}
 	d := &development{factory: f, cluster: cluster, dev: dev, console: f.Console()}
+	d.services = newServices(workloads, d.console, dev, f.Holder())
 	d.socket = f.controlSocket(cluster, dev.Name)
 	if err := os.MkdirAll(filepath.Dir(d.socket), 0o700); err != nil {
 		return nil, fmt.Errorf("making the folder of %s: %w", dev.Name, err)
@@ -242,6 +243,7 @@ func (o *upOptions) prepare(ctx context.Context, cluster Cluster, workloads *wor
 		Name: dev.Name, Environment: d.environment, Connector: connector,
 		Targets: d.targets, Reverses: d.reverses(),
 		Command: func(ctx context.Context, client *sshclient.Client) error {
+			d.services.await(ctx)
 			return f.runRemote(ctx, client, line, o.forwardAgent)
 		},
 		NoWait: o.noWait, Socket: d.socket, Timeout: dev.Timeout.Default, Console: d.console,

@@ -74,7 +74,8 @@ func (o *upOptions) showObjects(ctx context.Context, cluster Cluster, workloads 
 	if err != nil {
 		return err
 	}
-	if err := e.find(ctx, d.query()); err != nil {
+	d.environment, d.services = e, newServices(workloads, d.console, dev, o.factory.Holder())
+	if err := d.find(ctx); err != nil {
 		return err
 	}
 	if holder := e.found.Holder(); holder != "" && !o.takeOver {
@@ -84,15 +85,19 @@ func (o *upOptions) showObjects(ctx context.Context, cluster Cluster, workloads 
 	if err != nil {
 		return err
 	}
+	services, err := d.services.plan()
+	if err != nil {
+		return err
+	}
 	var objects []*unstructured.Unstructured
 	if o.show.dryRun == dryRunClient {
-		for _, p := range plan {
+		for _, p := range slices.Concat(plan, services) {
 			mask(nil, p.Object)
 			objects = append(objects, p.Object)
 		}
 		return o.print(objects)
 	}
-	changes, err := e.dryRun(ctx, plan)
+	changes, err := e.dryRun(ctx, plan, services)
 	if err != nil {
 		return err
 	}
@@ -108,8 +113,8 @@ func (o *upOptions) showObjects(ctx context.Context, cluster Cluster, workloads 
 
 // dryRun asks the API server. Where it mounts no images as volumes, it is
 // asked again without, as Swap does.
-func (e *environment) dryRun(ctx context.Context, plan []workload.Planned) ([]workload.Difference, error) {
-	changes, err := e.workloads.DryRun(ctx, plan)
+func (e *environment) dryRun(ctx context.Context, plan, services []workload.Planned) ([]workload.Difference, error) {
+	changes, err := e.workloads.DryRun(ctx, slices.Concat(plan, services))
 	if !e.spec.ImageVolumes || !workload.AboutImageVolume(err) {
 		return changes, err
 	}
@@ -117,7 +122,7 @@ func (e *environment) dryRun(ctx context.Context, plan []workload.Planned) ([]wo
 	if plan, err = e.workloads.Plan(ctx, e.found, e.spec, e.claimant); err != nil {
 		return nil, err
 	}
-	return e.workloads.DryRun(ctx, plan)
+	return e.workloads.DryRun(ctx, slices.Concat(plan, services))
 }
 
 // plannedForwards are the forwards that the Lease would show.

@@ -31,6 +31,8 @@ type devReader struct {
 	claim   *value
 	targets []target
 	synced  bool
+	// services are the further workloads, in order.
+	services []*devReader
 }
 
 // target is a path of the dev container with the place that names it.
@@ -90,7 +92,7 @@ func (d *devReader) fields() []field {
 		{"securityContext", "User, groups and privileges; the container's when unset.", isObject, func(v value) { dev.Pod.SecurityContext = v.securityContext() }},
 		{"selector", "Finds the workload by its labels instead of its name.", isPairs, func(v value) { dev.Selector = v.labels(true) }},
 		{"serviceAccount", "The pod's service account; the workload's when unset.", isText, func(v value) { dev.Pod.ServiceAccount, _ = v.text() }},
-		{"services", "Further workloads of the development container. Known, but not applied.", isServices, later(d.checkServices)},
+		{"services", "Further workloads that run the code of the development container, detached.", isServices, d.readServices},
 		{"sshServerPort", "The agent's port in the pod; 2222 when unset.", isPort, func(v value) { dev.SSHServerPort, _ = v.port() }},
 		{"sync", "Folders to sync, as local:remote.", isAnyOf(isList(isAnyOf(isText, isObject)), isObject), d.sync},
 		{"timeout", "How long to wait; a whole number is seconds.", isAnyOf(isDuration, isObject), func(v value) { dev.Timeout = v.timeout(dev.Timeout) }},
@@ -110,7 +112,9 @@ func (d *devReader) read(v value) {
 		v.want("a map")
 		return
 	}
-	d.timeoutFromEnvironment()
+	if !d.service {
+		d.timeoutFromEnvironment()
+	}
 	if v.isMap() {
 		fields := d.fields()
 		if d.service {
@@ -121,6 +125,11 @@ func (d *devReader) read(v value) {
 	d.defaultSync()
 	d.fillEnvironment()
 	d.checkTargets()
+	if d.service {
+		return
+	}
+	d.finishServices()
+	d.checkSharing()
 	d.finishClaim()
 }
 
@@ -144,15 +153,16 @@ func (d *devReader) image(v value) {
 	d.dev.Image = image
 }
 
-// args checks the arguments that a service's command may have beside it.
+// args reads the arguments that a service's command may have beside it.
 func (d *devReader) args(v value) {
-	v.texts()
+	d.dev.Args = v.texts()
 	if !d.service {
+		d.dev.Args = nil
 		v.warn("has no effect: what \"up\" runs is \"command\", with its arguments")
 	}
 }
 
-// replicas checks the number of a service's pods.
+// replicas reads the number of a service's pods.
 func (d *devReader) replicas(v value) {
 	n, ok := v.integer()
 	switch {
@@ -161,6 +171,8 @@ func (d *devReader) replicas(v value) {
 		v.fail("replicas cannot be specified for the main dev container: it is one pod; remove the field")
 	case n < 0 || n > math.MaxInt32:
 		v.fail("must be between 0 and %d, not %d", math.MaxInt32, n)
+	default:
+		d.dev.Replicas = new(int32(n))
 	}
 }
 

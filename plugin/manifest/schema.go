@@ -162,7 +162,7 @@ func isDevs(func(value)) schema {
 }
 
 func isServices(func(value)) schema {
-	d := &devReader{p: &parser{m: &Manifest{}}, dev: newDev(""), service: true}
+	d := &devReader{p: &parser{m: &Manifest{}}, dev: &Dev{}, service: true}
 	return schema{"type": "array", "items": objectSchema(serviceFields(d.fields()))}
 }
 

@@ -23,8 +23,14 @@ func (d *devReader) sync(v value) {
 	mode := SyncMode("")
 	v.object([]field{
 		{"folders", "Folders to sync, as local:remote.", isList(isAnyOf(isText, isObject)), d.syncList},
-		{"mode", "Of all folders that name none.", isOneOf(syncModes()...), func(v value) { mode = v.syncMode() }},
-		{"gitignore", "Let the .gitignore files in the folders count.", isBoolean, func(v value) { d.dev.GitIgnore, _ = v.boolean() }},
+		{"mode", "Of all folders that name none.", isOneOf(syncModes()...), func(v value) {
+			mode = v.syncMode()
+			d.ofMain(v)
+		}},
+		{"gitignore", "Let the .gitignore files in the folders count.", isBoolean, func(v value) {
+			d.dev.GitIgnore, _ = v.boolean()
+			d.ofMain(v)
+		}},
 		{"compression", "Known, but not applied.", isBoolean, later(func(v value) { v.boolean() })},
 		{"verbose", "Known, but not applied.", isBoolean, later(func(v value) { v.boolean() })},
 		{"rescanInterval", "Known, but not applied.", isInteger, later(func(v value) { v.integer() })},
@@ -71,7 +77,10 @@ func (d *devReader) syncFolder(v value) {
 			at = v
 			text, found = v.expanded()
 		}},
-		{"mode", "two-way, or one way.", isOneOf(syncModes()...), func(v value) { mode = v.syncMode() }},
+		{"mode", "two-way, or one way.", isOneOf(syncModes()...), func(v value) {
+			mode = v.syncMode()
+			d.ofMain(v)
+		}},
 	})
 	switch {
 	case found:
@@ -95,7 +104,7 @@ func (d *devReader) syncItem(v value, s string, mode SyncMode) {
 		return
 	}
 	local = d.p.local(local)
-	if d.p.opts.Stat != nil && !d.service {
+	if d.p.opts.Stat != nil {
 		checkFolder(v, d.p.opts.Stat, local)
 	}
 	d.dev.Sync = append(d.dev.Sync, SyncFolder{Local: local, Remote: target, Mode: mode})
@@ -245,7 +254,7 @@ func (d *devReader) finishClaim() {
 		}
 		*pv = PersistentVolume{}
 		return
-	case d.claim == nil && len(d.dev.Volumes) == 0:
+	case d.claim == nil && len(d.dev.Volumes) == 0 && !Sharing(d.dev):
 		return
 	}
 	pv.Enabled = true

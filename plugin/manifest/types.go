@@ -86,7 +86,8 @@ type Dev struct {
 	// Agent is the agent's image and resources: the field initContainer.
 	Agent Agent
 	// PersistentVolume is the claim for the workspace; it is enabled when
-	// the manifest has that section or names Volumes.
+	// the manifest has that section, names Volumes, or has services that share
+	// folders.
 	PersistentVolume PersistentVolume
 	// Volumes are remote paths that live on the claim, absolute and clean.
 	Volumes []string
@@ -104,6 +105,29 @@ type Dev struct {
 	Lifecycle Lifecycle `json:",omitzero"`
 	// Pod are the pod-level fields that are applied as they stand.
 	Pod PodFields
+	// Services are further workloads that run the same code, detached. Each is
+	// a Dev of the same Name that has of these fields only Workload, Selector,
+	// Container, Image, ImagePullPolicy, Command, which is empty where the
+	// container keeps its own, Workdir, Environment, Resources, Timeout,
+	// Metadata, Pod, and what follows.
+	Services []*Dev `json:",omitempty"`
+	// Args are a service's arguments; nil keeps the container's, unless it has
+	// a Command.
+	Args []string `json:",omitempty"`
+	// Replicas is the number of a service's pods; nil keeps the workload's.
+	Replicas *int32 `json:",omitempty"`
+	// Shared are the folders of the claim that a service has.
+	Shared []Shared `json:",omitempty"`
+}
+
+// Shared is a folder of the development container's claim in a service.
+type Shared struct {
+	// Root is a sync folder's or, with Volume, a volume's path in the
+	// development container; Sub is a folder of it, "." for the whole.
+	Root, Sub string
+	Volume    bool
+	// Remote is where the service has it, absolute and clean.
+	Remote string
 }
 
 // Command is a command line. Shell is true when it was written as one string

@@ -21,23 +21,11 @@ const (
 const nonRootUser = 65532
 
 // renderDev turns the original's container into the dev container: the runner
-// instead of its command, and no probe that the manifest does not ask for:
-// probes belong to a process that does not run yet.
+// instead of its command.
 func renderDev(c *corev1.Container, s *Spec, namespace, user string) {
-	if s.Dev.Image != "" {
-		c.Image = s.Dev.Image
-	}
-	c.ImagePullPolicy = s.Dev.ImagePullPolicy
-	if c.ImagePullPolicy == "" {
-		c.ImagePullPolicy = corev1.PullIfNotPresent
-	}
+	renderContainer(c, &s.Dev)
 	c.Command = config.RunnerCommand()
 	c.Args = nil
-	if s.Dev.Workdir != "" {
-		c.WorkingDir = s.Dev.Workdir
-	}
-	renderProbes(c, s.Dev.Probes)
-	c.Lifecycle = lifecycleOf(c.Lifecycle, s.Dev.Lifecycle)
 	c.Env = mergeEnv(c.Env,
 		[]manifest.EnvVar{
 			{Name: envNamespace, Value: namespace},
@@ -45,8 +33,26 @@ func renderDev(c *corev1.Container, s *Spec, namespace, user string) {
 			{Name: envUser, Value: user},
 		},
 		s.Dev.Environment)
-	c.Resources = mergeResources(c.Resources, s.Dev.Resources)
-	c.SecurityContext = mergeSecurity(c.SecurityContext, s.Dev.Pod.SecurityContext)
+}
+
+// renderContainer applies the manifest's fields of a container, but for what
+// runs in it. It has no probe that the manifest does not ask for: probes belong
+// to a process that does not run yet, or that a mistake in the code may stop.
+func renderContainer(c *corev1.Container, d *manifest.Dev) {
+	if d.Image != "" {
+		c.Image = d.Image
+	}
+	c.ImagePullPolicy = d.ImagePullPolicy
+	if c.ImagePullPolicy == "" {
+		c.ImagePullPolicy = corev1.PullIfNotPresent
+	}
+	if d.Workdir != "" {
+		c.WorkingDir = d.Workdir
+	}
+	renderProbes(c, d.Probes)
+	c.Lifecycle = lifecycleOf(c.Lifecycle, d.Lifecycle)
+	c.Resources = mergeResources(c.Resources, d.Resources)
+	c.SecurityContext = mergeSecurity(c.SecurityContext, d.Pod.SecurityContext)
 }
 
 // renderProbes removes the probes that the manifest does not keep.

@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -97,12 +98,15 @@ func (c *Client) Restore(ctx context.Context, o RestoreOptions) ([]Restored, err
 // no more than its name: claim and Lease may still be there.
 func (c *Client) named(ctx context.Context, envs []Environment, o RestoreOptions) ([]Environment, error) {
 	var match []Environment
+	whole := false
 	for _, e := range envs {
 		if e.called(o.Name) || o.Dev != "" && e.Dev == o.Dev {
 			match = append(match, e)
+			// One service may be ended alone, by its own name.
+			whole = whole || !e.service() || e.Dev != cmp.Or(o.Dev, o.Name)
 		}
 	}
-	if len(match) > 0 {
+	if whole {
 		return match, nil
 	}
 	kind, name, err := parseRef(o.Name)
@@ -129,7 +133,7 @@ func (c *Client) named(ctx context.Context, envs []Environment, o RestoreOptions
 			e.Kind, e.Original = t.kind, w
 		}
 	}
-	return []Environment{e}, nil
+	return append(match, e), nil
 }
 
 // restore ends one environment: the original first, so that its pods start
@@ -154,7 +158,7 @@ func (c *Client) restore(ctx context.Context, e *Environment, scalers []Autoscal
 		r.Clone = gone
 		errs = append(errs, err)
 	}
-	if e.Dev != "" {
+	if e.Dev != "" && !e.service() {
 		gone, err := c.deleteSecret(ctx, e.Dev)
 		r.Secret = gone
 		errs = append(errs, err)

@@ -39,6 +39,17 @@ type Environment struct {
 	Expired bool
 	// Forwards are the forwards that the holder has open.
 	Forwards []string
+	// Services are the environment's services; Get fills it.
+	Services []ServiceState
+}
+
+// service tells whether it is a service of the dev environment.
+func (e *Environment) service() bool {
+	if e.Clone != nil {
+		_, service := devOf(e.Clone.Labels)
+		return service
+	}
+	return e.Original != nil && e.Original.Meta.Labels[LabelDetached] != ""
 }
 
 // Target returns what Wait needs to wait for the environment's pod.
@@ -83,10 +94,15 @@ func (c *Client) Get(ctx context.Context, name string) (*Environment, error) {
 	}
 	var names []string
 	for i := range all {
-		if all[i].called(name) {
-			return &all[i], nil
+		e := &all[i]
+		if e.service() {
+			continue
 		}
-		names = append(names, all[i].Dev)
+		if e.called(name) {
+			e.Services = servicesOf(all, e.Dev)
+			return e, nil
+		}
+		names = append(names, e.Dev)
 	}
 	return nil, &NotFoundError{Namespace: c.Namespace, Name: name, Near: near(name, names), Dev: true}
 }
@@ -176,7 +192,7 @@ func join(clones []appsv1.Deployment, originals []*Workload) []Environment {
 		}
 		e := env(kind, name)
 		e.Clone = d
-		if dev := d.Labels[LabelInteractive]; dev != "" {
+		if dev, _ := devOf(d.Labels); dev != "" {
 			e.Dev = dev
 		}
 	}

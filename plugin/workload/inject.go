@@ -42,6 +42,9 @@ type Spec struct {
 	ImageUser *int64
 	// Roots are the sync targets; nil means those of Dev.Sync.
 	Roots []string
+	// Main is the development container whose service Dev is; nil for that
+	// itself. ServiceSpec makes the Spec of a service.
+	Main *manifest.Dev
 }
 
 // Rendered is a clone that is ready to be applied.
@@ -64,7 +67,7 @@ type Rendered struct {
 // exists, or nil: its authorized key, user name and way of seeding are kept. The result
 // depends on nothing else, so that applying it again restarts nothing.
 func Clone(w *Workload, prior *appsv1.Deployment, s Spec) (*Rendered, error) {
-	if err := checkPrior(w, prior, s.Dev.Name); err != nil {
+	if err := checkPrior(w, prior, &s); err != nil {
 		return nil, err
 	}
 	i, err := containerIndex(w, s.Dev.Container)
@@ -73,6 +76,9 @@ func Clone(w *Workload, prior *appsv1.Deployment, s Spec) (*Rendered, error) {
 	}
 	if err := checkNames(w); err != nil {
 		return nil, err
+	}
+	if s.Main != nil {
+		return cloneService(w, i, &s)
 	}
 	places, err := placesOf(&s)
 	if err != nil {
@@ -115,6 +121,9 @@ func Clone(w *Workload, prior *appsv1.Deployment, s Spec) (*Rendered, error) {
 	}
 	renderVolumes(&t.Spec, &s, dev, places)
 	renderInit(&t.Spec, &s, dev, places, excluded)
+	if manifest.Sharing(&s.Dev) {
+		gather(t, &s.Dev)
+	}
 	renderMeta(w, t, &s.Dev)
 	if len(s.Secrets) > 0 {
 		t.Annotations[AnnotationSecrets] = secretsDigest(&s)
@@ -134,20 +143,22 @@ func Clone(w *Workload, prior *appsv1.Deployment, s Spec) (*Rendered, error) {
 	}, nil
 }
 
-// checkPrior refuses to apply over a clone that is not this environment's.
-func checkPrior(w *Workload, prior *appsv1.Deployment, dev string) error {
+// checkPrior refuses to apply over a clone that is not this environment's, or
+// is what it is for another reason.
+func checkPrior(w *Workload, prior *appsv1.Deployment, s *Spec) error {
 	if prior == nil {
 		return nil
 	}
 	if prior.Spec.Template.Annotations[AnnotationTemplate] == "" {
 		return &InUseError{Workload: w.String()}
 	}
-	of, other := w.String(), prior.Labels[LabelInteractive]
+	of := w.String()
+	other, service := devOf(prior.Labels)
 	if owner := ownerIn(prior.OwnerReferences); owner != nil {
 		// A workload of another kind may have the same name.
 		of = ref(Kind(owner.Kind), owner.Name)
 	}
-	if other != dev || of != w.String() {
+	if other != s.Dev.Name || service != (s.Main != nil) || of != w.String() {
 		return &InUseError{Workload: of, Dev: other}
 	}
 	return nil

@@ -153,7 +153,7 @@ func (c *Client) DryRun(ctx context.Context, plan []Planned) ([]Difference, erro
 // own names the workload as the clone's owner that only a dry run has made.
 func own(o *unstructured.Unstructured, made types.UID) {
 	refs := o.GetOwnerReferences()
-	if made == "" || len(refs) == 0 {
+	if made == "" || len(refs) == 0 || refs[0].UID != "" {
 		return
 	}
 	refs[0].UID = made

@@ -31,8 +31,9 @@ type Swapped struct {
 	// Authorized is false when the laptop's key is not in the template and
 	// has to be added through Authorize.
 	Authorized bool
-	// Replicas is the original's count before the swap.
-	Replicas int32
+	// Replicas is the original's count before the swap, Pods how many the
+	// clone has.
+	Replicas, Pods int32
 	// Excluded are mount paths inside the sync roots that are not the roots'
 	// own.
 	Excluded []string
@@ -99,10 +100,11 @@ func (c *Client) Swap(ctx context.Context, f *Found, s Spec) (*Swapped, error) {
 	}
 	out := &Swapped{
 		Target: Target{
-			Dev: s.Dev.Name, Clone: r.Clone.Name, Container: r.Container,
+			Dev: s.Dev.Name, Service: s.Main != nil, Clone: r.Clone.Name, Container: r.Container,
 			Hash: r.Hash, Generation: applied.Generation, Original: w.Selector,
 		},
 		Created:    f.Clone == nil,
+		Pods:       count(r.Clone.Spec.Replicas),
 		Changed:    f.Clone == nil || f.Clone.Spec.Template.Annotations[AnnotationTemplate] != r.Hash,
 		Authorized: r.Authorized,
 		Excluded:   r.Excluded,

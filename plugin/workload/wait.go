@@ -14,8 +14,10 @@ import (
 
 // Target is the pod to wait for.
 type Target struct {
-	// Dev is the dev environment, Clone the Deployment that makes the pod.
+	// Dev is the dev environment, Clone the Deployment that makes the pod;
+	// Service is true when that is one of its services'.
 	Dev, Clone string
+	Service    bool
 	// Container is the dev container; empty means the pod's first.
 	Container string
 	// Hash is the pod's AnnotationTemplate; empty means any.
@@ -28,6 +30,14 @@ type Target struct {
 	// Original selects the original's pods: while they end, a quota or a full
 	// node is no failure. nil means that there are none.
 	Original *metav1.LabelSelector
+}
+
+// label is the label of the pod that names the dev environment.
+func (t *Target) label() string {
+	if t.Service {
+		return LabelDetached
+	}
+	return LabelInteractive
 }
 
 // Level is how far the pod has to be.
@@ -91,7 +101,7 @@ func (c *Client) Wait(ctx context.Context, t Target, o WaitOptions) (*corev1.Pod
 	defer cancel()
 	seen := make(chan sighting)
 	for _, s := range []source{
-		c.watchPods(LabelInteractive + "=" + t.Dev),
+		c.watchPods(t.label() + "=" + t.Dev),
 		c.watchWorkload(Deployment, t.Clone),
 		c.watchEvents(),
 	} {
@@ -237,7 +247,7 @@ func (c *Client) originalRuns(ctx context.Context, t Target) bool {
 	}
 	for _, p := range l.Items {
 		ended := p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
-		if !ended && p.Labels[LabelInteractive] != t.Dev {
+		if !ended && p.Labels[t.label()] != t.Dev {
 			return true
 		}
 	}

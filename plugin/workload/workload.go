@@ -2,7 +2,7 @@
 // waits for the clone's pod, restores the workload, and holds the lease that
 // says whose dev environment it is.
 //
-// What is written is computed by pure functions (inject.go, container.go,
+// What is written is computed by pure functions (inject.go, service.go, container.go,
 // workspace.go, external.go, restore.go, ownership.go); the other files talk to the API
 // server. The original is never edited beyond its replica count and a few
 // labels and annotations, all of them owned by the field manager
@@ -32,6 +32,12 @@ const (
 	// LabelInteractive is the dev environment's name, on what a swap makes:
 	// clone, pod, claim, Secret and Lease.
 	LabelInteractive = "interactive.dev.okteto.com"
+	// LabelDetached is the dev environment's name on what it has of a service:
+	// original, clone and pods.
+	LabelDetached = "detached.dev.okteto.com"
+	// LabelVolume is the dev environment's name on pods that share its claim,
+	// where that is for one node.
+	LabelVolume = "dev.okteto.com/volume"
 
 	// AnnotationReplicas is the original's replica count before the swap.
 	AnnotationReplicas = "dev.okteto.com/replicas"

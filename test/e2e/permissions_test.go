@@ -125,6 +125,7 @@ func used(r *http.Request, status int) []string {
 func TestDocumentedRoleIsEnoughAndNoMore(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
+	p.deployed("worker")
 	p.deployed("api")
 	p.scaledByKEDA("api")
 	p.apply(fmt.Sprintf(`
@@ -172,7 +173,7 @@ spec:
       containers:
       - {name: main, image: "%[1]s/busybox:1", command: [sleep, "86400"]}
 `, p.Registry))
-	objects := []string{"deploy/api", "sts/db", "rs/old", "ds/logs", "scaledobject/web"}
+	objects := []string{"deploy/api", "sts/db", "rs/old", "ds/logs", "deploy/worker", "scaledobject/web"}
 	var before []string
 	for _, o := range objects {
 		before = append(before, p.snapshot(o))
@@ -183,6 +184,7 @@ spec:
     secrets: ["token:/run/token:600"]
     forward:
     - {localPort: %d, remotePort: 80, labels: {role: web}}
+    services: [{name: worker, sync: [".:/app"]}]
   db:
     sync: [".:/app"]
   old:
@@ -217,6 +219,10 @@ spec:
 	}
 	if r := run("status", "api"); r.code != 0 || !strings.Contains(r.stdout, "Held by") {
 		t.Errorf("status: exit code %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	eventually(t, "the services run", func() bool { return len(p.servicePods()) == 2 })
+	if r := run("restart", "api"); r.code != 0 || !strings.Contains(r.stderr, "starting 2 pods of services anew") {
+		t.Errorf("restart: exit code %d\n%s", r.code, r.stderr)
 	}
 	// What is killed may take kubectl's own command with it.
 	_, _ = p.Kubectl(t.Context(), "", "exec", "deploy/api-okteto", "-c", "main", "--", "kill", "1")

@@ -1,0 +1,171 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/console"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/workload"
+)
+
+// services are the further workloads of a development container. They are taken
+// into development when the code is in its pod, because their processes start
+// with it.
+type services struct {
+	workloads *workload.Client
+	console   *console.Console
+	all       []*service
+
+	// ready is sent to when the code is in the pod, begun closed when all are
+	// in development.
+	ready, begun chan struct{}
+}
+
+// service is one of them.
+type service struct {
+	query   workload.Query
+	spec    workload.Spec
+	found   *workload.Found
+	swapped *workload.Swapped
+}
+
+func newServices(workloads *workload.Client, c *console.Console, dev *manifest.Dev, holder string) *services {
+	s := &services{workloads: workloads, console: c, ready: make(chan struct{}, 1), begun: make(chan struct{})}
+	for _, d := range dev.Services {
+		s.all = append(s.all, &service{
+			query: workload.Query{Name: d.Workload, Selector: workload.SelectorOf(d.Selector)},
+			spec:  workload.ServiceSpec(dev, d, holder),
+		})
+	}
+	return s
+}
+
+// find asks for all workloads at once, and for what would keep them from being
+// taken into development.
+func (s *services) find(ctx context.Context) error {
+	var group errgroup.Group
+	for _, one := range s.all {
+		group.Go(func() (err error) {
+			one.found, err = s.workloads.Find(ctx, one.query)
+			if err == nil {
+				_, err = workload.Clone(one.found.Workload, one.found.Clone, one.spec)
+			}
+			if err != nil {
+				return fmt.Errorf("looking for the services: %w", err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// distinct refuses a workload that is to be developed in twice.
+func (s *services) distinct(main *workload.Found) error {
+	seen := []string{main.String()}
+	for _, one := range s.all {
+		if slices.Contains(seen, one.found.String()) {
+			return fmt.Errorf("%s is named twice, as a service and besides: each workload has one development container", one.found)
+		}
+		seen = append(seen, one.found.String())
+	}
+	return nil
+}
+
+// names are the workloads as kind/name.
+func (s *services) names() string {
+	var names []string
+	for _, one := range s.all {
+		names = append(names, one.found.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+// plan returns what would be written for them.
+func (s *services) plan() ([]workload.Planned, error) {
+	var all []workload.Planned
+	for _, one := range s.all {
+		plan, err := s.workloads.PlanService(one.found, one.spec)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, plan...)
+	}
+	return all, nil
+}
+
+// await tells that the code is in the pod, and returns when the services are in
+// development.
+func (s *services) await(ctx context.Context) {
+	if len(s.all) == 0 {
+		return
+	}
+	select {
+	case s.ready <- struct{}{}:
+	default:
+	}
+	select {
+	case <-s.begun:
+	case <-ctx.Done():
+	}
+}
+
+// run takes the services into development as soon as somebody awaits them, and
+// tells what happens to them until ctx ends. An error is that one could not be
+// taken.
+func (s *services) run(ctx context.Context, autoscalers []workload.Autoscaler) error {
+	select {
+	case <-s.ready:
+	case <-ctx.Done():
+		return nil
+	}
+	step := s.console.Start()
+	var group errgroup.Group
+	for _, one := range s.all {
+		one.found.Autoscalers = slices.Clone(autoscalers)
+		group.Go(func() (err error) {
+			one.swapped, err = s.workloads.Swap(ctx, one.found, one.spec)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("taking the services into development: %w", err)
+	}
+	step.Done("in development with the same code: %s", s.names())
+	for _, one := range s.all {
+		tellControllers(s.console, one.found, one.swapped)
+	}
+	close(s.begun)
+	var watches errgroup.Group
+	for _, one := range s.all {
+		watches.Go(func() error {
+			s.workloads.Guard(ctx, one.found.Workload, func(r workload.Revert) { tellRevert(s.console, r) })
+			return nil
+		})
+		watches.Go(func() error {
+			s.watch(ctx, one)
+			return nil
+		})
+	}
+	return watches.Wait()
+}
+
+// watch warns when no pod of a service comes to run.
+func (s *services) watch(ctx context.Context, one *service) {
+	if one.swapped.Pods == 0 {
+		return
+	}
+	_, err := s.workloads.Wait(ctx, one.swapped.Target, workload.WaitOptions{
+		Until: workload.Running, Timeout: one.spec.Dev.Timeout.Resources,
+	})
+	if err != nil && ctx.Err() == nil {
+		s.console.Warn("the service %s does not run: %v", one.found, err)
+		if text := hint(err); text != "" {
+			s.console.Note("%s", text)
+		}
+	}
+}

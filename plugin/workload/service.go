@@ -1,0 +1,136 @@
+package workload
+
+import (
+	"fmt"
+	"path"
+
+	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// ServiceSpec returns what the clone of a service is made from, beside the
+// original: a further workload of the dev environment that runs its code by
+// itself, without the agent. Swap takes it as it takes that of the dev
+// environment.
+func ServiceSpec(main, service *manifest.Dev, holder string) Spec {
+	s := Spec{Dev: *service, Holder: holder, Main: main}
+	// By this label the original is known for a service's, too.
+	s.Dev.Metadata.Labels = merged(s.Dev.Metadata.Labels, map[string]string{LabelDetached: main.Name})
+	return s
+}
+
+// devOf returns the dev environment that labels name, and whether they are of
+// one of its services.
+func devOf(labels map[string]string) (dev string, service bool) {
+	if dev := labels[LabelInteractive]; dev != "" {
+		return dev, false
+	}
+	dev = labels[LabelDetached]
+	return dev, dev != ""
+}
+
+// cloneService returns the clone of a service, of whose pods the container i
+// runs the code.
+func cloneService(w *Workload, i int, s *Spec) (*Rendered, error) {
+	n, err := serviceReplicas(w, s.Dev.Replicas)
+	if err != nil {
+		return nil, err
+	}
+	t := w.Template.DeepCopy()
+	c := &t.Spec.Containers[i]
+	renderIdentity(w, t)
+	renderPod(&t.Spec, &s.Dev.Pod)
+	renderContainer(c, &s.Dev)
+	if len(s.Dev.Command.Argv) > 0 {
+		c.Command, c.Args = argv(s.Dev.Command), nil
+	}
+	if s.Dev.Args != nil {
+		c.Args = s.Dev.Args
+	}
+	c.Env = mergeEnv(c.Env, s.Dev.Environment)
+	if len(s.Dev.Shared) > 0 {
+		if err := mountShared(&t.Spec, c, s); err != nil {
+			return nil, err
+		}
+		gather(t, s.Main)
+	}
+	renderMeta(w, t, &s.Dev)
+	delete(t.Labels, LabelInteractive)
+	hash, err := digest(t)
+	if err != nil {
+		return nil, err
+	}
+	t.Annotations[AnnotationTemplate] = hash
+	d := deployment(w, s, t)
+	detach(d.Labels)
+	detach(d.Spec.Selector.MatchLabels)
+	d.Spec.Replicas = &n
+	return &Rendered{Clone: d, Container: c.Name, Hash: hash}, nil
+}
+
+// detach makes labels of a dev environment's pod those of a service's.
+func detach(labels map[string]string) {
+	labels[LabelDetached] = labels[LabelInteractive]
+	delete(labels, LabelInteractive)
+}
+
+// serviceReplicas returns how many pods a service has: as many as the original,
+// where those are told from each other by nothing.
+func serviceReplicas(w *Workload, want *int32) (int32, error) {
+	n, ok := before(w)
+	switch {
+	case w.Stateful != nil && deref(want, 1) > 1:
+		return 0, fmt.Errorf("%s cannot have %d replicas as a service: it is one pod, with the name and the claims of the first; leave `replicas` out", w, *want)
+	case want != nil:
+		return *want, nil
+	case !ok:
+		return 0, fmt.Errorf("%s is at 0 replicas and its annotation %s is damaged: scale it to what it should be, or set `replicas`", w, AnnotationReplicas)
+	case w.Stateful != nil || !w.gate().counted:
+		return min(n, 1), nil
+	}
+	return n, nil
+}
+
+// mountShared mounts folders of the dev environment's claim.
+func mountShared(spec *corev1.PodSpec, c *corev1.Container, s *Spec) error {
+	v := corev1.Volume{Name: volumeWorkspace}
+	v.PersistentVolumeClaim = &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claimName(s.Dev.Name)}
+	spec.Volumes = append(spec.Volumes, v)
+	for _, f := range s.Dev.Shared {
+		if err := freeMount(c, f.Remote); err != nil {
+			return err
+		}
+		folder := config.RootFolder(f.Root)
+		if f.Volume {
+			folder = config.VolumeFolder(f.Root)
+		}
+		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{
+			Name: volumeWorkspace, MountPath: f.Remote, SubPath: path.Join(folder, f.Sub),
+		})
+	}
+	return nil
+}
+
+// gather keeps the pods that share the claim on one node, where no other can
+// mount it. The first of them may go where it likes.
+func gather(t *corev1.PodTemplateSpec, main *manifest.Dev) {
+	if main.PersistentVolume.AccessMode == corev1.ReadWriteMany {
+		return
+	}
+	together := map[string]string{LabelVolume: main.Name}
+	t.Labels = merged(t.Labels, together)
+	a := t.Spec.Affinity.DeepCopy()
+	if a == nil {
+		a = &corev1.Affinity{}
+	}
+	if a.PodAffinity == nil {
+		a.PodAffinity = &corev1.PodAffinity{}
+	}
+	a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution = append(
+		a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution, corev1.PodAffinityTerm{
+			LabelSelector: &metav1.LabelSelector{MatchLabels: together}, TopologyKey: corev1.LabelHostname,
+		})
+	t.Spec.Affinity = a
+}

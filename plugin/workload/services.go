@@ -1,0 +1,68 @@
+package workload
+
+import (
+	"context"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// PlanService returns what Swap would write for a service, as Plan does.
+func (c *Client) PlanService(f *Found, s Spec) ([]Planned, error) {
+	r, err := Clone(f.Workload, f.Clone, s)
+	if err != nil {
+		return nil, err
+	}
+	clone, err := planned(r.Clone, Planned{rule: Deployment.rule("patch"), patch: types.ApplyPatchType})
+	if err != nil {
+		return nil, err
+	}
+	original, err := c.planOriginal(f, &s)
+	return append([]Planned{clone}, original...), err
+}
+
+// ServiceState is how a service of a dev environment is.
+type ServiceState struct {
+	// Workload is the original as kind/name.
+	Workload string `json:"workload"`
+	// Ready is the number of its pods that are ready, of the wanted Replicas.
+	Ready    int32 `json:"ready"`
+	Replicas int32 `json:"replicas"`
+}
+
+// servicesOf returns the services among environments that belong to one.
+func servicesOf(envs []Environment, dev string) []ServiceState {
+	var all []ServiceState
+	for _, e := range envs {
+		if e.service() && e.Dev == dev && e.Clone != nil {
+			all = append(all, ServiceState{
+				Workload: ref(e.Kind, e.Name), Ready: e.Clone.Status.ReadyReplicas, Replicas: count(e.Clone.Spec.Replicas),
+			})
+		}
+	}
+	return all
+}
+
+// RestartServices deletes the pods of a dev environment's services, for which
+// others are made, and returns how many they were.
+func (c *Client) RestartServices(ctx context.Context, dev string) (int, error) {
+	pods := c.Kube.CoreV1().Pods(c.Namespace)
+	l, err := pods.List(ctx, metav1.ListOptions{LabelSelector: LabelDetached + "=" + dev})
+	if err != nil {
+		return 0, c.wrap(err, core("list", "pods"), "")
+	}
+	n := 0
+	for _, p := range l.Items {
+		if p.DeletionTimestamp != nil {
+			continue
+		}
+		err := pods.Delete(ctx, p.Name, deleteOptions(p.UID))
+		if unlessGone(err) != nil {
+			return n, c.wrap(err, core("delete", "pods"), p.Name)
+		}
+		if deleted(err) {
+			n++
+		}
+	}
+	return n, nil
+}

@@ -1,0 +1,254 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// withServices has a Deployment of two pods, whose process reads its code once,
+// and a StatefulSet with a claim of its own.
+const withServices = manifest + `
+    persistentVolume: {size: 20Mi}
+    services:
+    - name: worker
+      command: cat /srv/code >/tmp/began; sleep 86400
+      sync: [worker:/srv]
+    - name: db
+      environment: {MODE: dev}
+      sync: [.:/all]
+`
+
+// originals are the workloads of withServices.
+func originals() []string { return []string{"deploy/api", "deploy/worker", "sts/db"} }
+
+// serving makes the workloads and the code of withServices, and returns their
+// snapshots.
+func (p *place) serving() []string {
+	p.t.Helper()
+	p.apply(p.deployment("api") + "---" + p.deployment("worker") + fmt.Sprintf(`
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db, labels: {from: user}}
+spec:
+  serviceName: db
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - {name: main, image: "%s/busybox:1", command: [sh, -c, "echo own >>/data/file; sleep 86400"], volumeMounts: [{name: data, mountPath: /data}]}
+  volumeClaimTemplates:
+  - metadata: {name: data}
+    spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 10Mi}}}
+`, p.Registry))
+	p.write("okteto.yaml", withServices)
+	p.write("worker/code", "first")
+	var before []string
+	for _, o := range originals() {
+		if err := p.Ready(p.t.Context(), o); err != nil {
+			p.t.Fatal(err)
+		}
+		before = append(before, p.snapshot(o))
+	}
+	return before
+}
+
+// restoresServices checks that all originals are back to the byte, and that
+// nothing of `up` is left.
+func (p *place) restoresServices(before []string, down ...string) {
+	p.t.Helper()
+	p.restores("deploy/api", before[0], down...)
+	for i, o := range originals() {
+		if after := p.snapshot(o); after != before[i] {
+			p.t.Errorf("down did not restore %s:\n%s\nwas\n%s", o, after, before[i])
+		}
+	}
+}
+
+// servicePods are the running pods of services.
+func (p *place) servicePods() []string {
+	p.t.Helper()
+	return strings.Fields(p.kubectl("get", "pods", "-l", "detached.dev.okteto.com=api", "--field-selector=status.phase=Running",
+		"-o", "go-template={{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}} {{end}}{{end}}"))
+}
+
+// everyPodHas awaits that the services have their three pods, and that every
+// one has a content in the folder worker.
+func (p *place) everyPodHas(content string) {
+	p.t.Helper()
+	eventually(p.t, "every pod has "+content, func() bool {
+		pods := p.servicePods()
+		for _, pod := range pods {
+			file := "/srv/code"
+			if strings.HasPrefix(pod, "db-") {
+				file = "/all/worker/code"
+			}
+			if out, err := p.Kubectl(p.t.Context(), "", "exec", pod, "-c", "main", "--", "cat", file); err != nil || out != content {
+				return false
+			}
+		}
+		return len(pods) == 3
+	})
+}
+
+// began returns with what code the processes of worker began, sorted.
+func (p *place) began() string {
+	p.t.Helper()
+	var all []string
+	for _, pod := range p.servicePods() {
+		if strings.HasPrefix(pod, "worker-") {
+			out, err := p.Kubectl(p.t.Context(), "", "exec", pod, "-c", "main", "--", "cat", "/tmp/began")
+			if err != nil {
+				out = "nothing"
+			}
+			all = append(all, out)
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, " ")
+}
+
+// generations tell whether anybody has written to a spec.
+func (p *place) generations() string {
+	p.t.Helper()
+	return p.kubectl("get", "deployments,statefulsets", "-o", `jsonpath={range .items[*]}{.metadata.name}={.metadata.generation} {end}`)
+}
+
+func TestServicesRunTheSameCode(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	before := p.serving()
+
+	shown := p.ok("up", "--dry-run=server").stdout
+	for _, text := range []string{"name: worker-okteto", "name: db-okteto", "detached.dev.okteto.com: api"} {
+		if !strings.Contains(shown, text) {
+			t.Errorf("--dry-run does not show %q:\n%s", text, shown)
+		}
+	}
+	s := p.start("up", "--", "sh", "-c", "echo ready; cat")
+	s.out("ready\n")
+	s.err("in development with the same code: deployment/worker, statefulset/db")
+	p.everyPodHas("first")
+	if got := p.began(); got != "first first" {
+		t.Errorf("the processes began with %q", got)
+	}
+	for _, o := range originals() {
+		if got := p.kubectl("get", o, "-o", "jsonpath={.spec.replicas}"); got != "0" {
+			t.Errorf("%s has %s replicas in development", o, got)
+		}
+	}
+
+	p.write("worker/code", "second")
+	p.everyPodHas("second")
+	db := p.servicePods()[slices.IndexFunc(p.servicePods(), func(pod string) bool { return strings.HasPrefix(pod, "db-") })]
+	p.kubectl("exec", db, "-c", "main", "--", "sh", "-c", "echo made in a service >/all/made")
+	eventually(t, "what a service writes is here", func() bool { return p.read("made") == "made in a service\n" })
+	if got := p.kubectl("exec", db, "-c", "main", "--", "sh", "-c", "hostname; echo $MODE; cat /data/file"); got != "db-0\ndev\nown\nown\n" {
+		t.Errorf("the StatefulSet's pod has the name, the variable and the data %q", got)
+	}
+	if got := p.began(); got != "first first" {
+		t.Errorf("the processes began with %q, and nobody has started them anew", got)
+	}
+	var status struct {
+		Services []struct{ Workload, Ready, Replicas any }
+	}
+	if err := json.Unmarshal([]byte(p.ok("status", "-o", "json").stdout), &status); err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(status.Services); got != "[{statefulset/db 1 1} {deployment/worker 2 2}]" {
+		t.Errorf("status tells of the services %s", got)
+	}
+	p.ok("restart")
+	eventually(t, "the processes began anew", func() bool { return p.began() == "second second" })
+
+	generations := p.generations()
+	if err := s.End(); err != nil {
+		t.Error(err)
+	}
+	p.ok("up", "--", "true")
+	if got := p.generations(); got != generations {
+		t.Errorf("up again changed something: %s, was %s", got, generations)
+	}
+	p.restoresServices(before, "--volumes")
+}
+
+// TestServicesAfterAKilledUp scales a service up meanwhile, and kills the plugin.
+func TestServicesAfterAKilledUp(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	before := p.serving()
+	s := p.start("up", "--", "sh", "-c", "echo ready; cat")
+	s.err("in development with the same code")
+	s.out("ready\n")
+	p.kubectl("scale", "deploy/worker", "--replicas=2")
+	s.err("deployment/worker was set to 2 replicas by")
+	if err := s.Cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	p.restoresServices(before, "--all", "--volumes")
+}
+
+// TestServicesThatFail is told of a service that does not come to run, and ends
+// with one that may not be swapped. Both times all is given back.
+func TestServicesThatFail(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	before := p.serving()
+	p.write("okteto.yaml", strings.Replace(withServices, "- name: worker", "- name: worker\n      image: "+p.Registry+"/nothing:1", 1))
+	s := p.start("up", "--", "sh", "-c", "echo ready; cat")
+	s.out("ready\n")
+	s.err("the service deployment/worker does not run: ")
+	s.err("check `image` in the manifest")
+	s.say("still here")
+	s.out("still here\n")
+	if err := s.End(); err != nil {
+		t.Error(err)
+	}
+	p.restoresServices(before, "--volumes")
+
+	as := p.user("dev", without(documentedRole(t), "patch apps/statefulsets"))
+	p.refused(p.run("", "up", as, "--", "sh", "-c", "echo never"), refusal{255, []string{
+		"taking the services into development", "you may not patch statefulsets",
+	}, []string{"docs/cluster-permissions.md"}})
+	p.restoresServices(before, "--volumes")
+}
+
+// TestServicesThatCannotBe are refused before anything is touched.
+func TestServicesThatCannotBe(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	before := p.serving()
+	p.write("other/okteto.yaml", "dev:\n  other:\n    name: worker\n    sync: [.:/app]\n")
+	p.ok("up", "-f", "other/okteto.yaml", "--", "true")
+	p.refused(p.run("", "up", "--", "true"), refusal{255, []string{
+		"looking for the services", `deployment/worker is already in development as "other"`, "down other",
+	}, nil})
+	p.ok("down", "-f", "other/okteto.yaml")
+	for _, c := range []struct {
+		old, new string
+		code     int
+		want     []string
+	}{
+		{"name: worker", "name: wrker", 255, []string{"looking for the services", `no workload "wrker"`, "worker"}},
+		{"name: worker", "name: api", 255, []string{"deployment/api is named twice"}},
+		{"sync: [.:/all]", "sync: [/:/all]", 2, []string{`the folder "/" must be a synced folder of the development container, or in one`}},
+	} {
+		p.write("okteto.yaml", strings.Replace(withServices, c.old, c.new, 1))
+		p.refused(p.run("", "up", "--", "true"), refusal{c.code, c.want, nil})
+		if got := p.traces(); len(got) > 0 {
+			t.Errorf("%s: up has made %v", c.new, got)
+		}
+	}
+	for i, o := range originals() {
+		if after := p.snapshot(o); after != before[i] {
+			t.Errorf("%s has changed:\n%s\nwas\n%s", o, after, before[i])
+		}
+	}
+}
