@@ -237,25 +237,27 @@ func runAs(c *corev1.SecurityContext, pod *corev1.PodSecurityContext) (nonRoot b
 // has none and the dev container has some, the sidecar gets small ones of the
 // same kinds: a quota refuses a pod in which one container lacks them. Its
 // limit is not above the dev container's, as long as sync works within that:
-// a LimitRange that allows the one allows the other.
-func sidecarResources(dev *corev1.Container, want corev1.ResourceRequirements) corev1.ResourceRequirements {
+// a LimitRange that allows the one allows the other. Nor is it, or the request,
+// below the least that a LimitRange asks for.
+func sidecarResources(dev *corev1.Container, want corev1.ResourceRequirements, least corev1.ResourceList) corev1.ResourceRequirements {
 	if len(want.Requests) > 0 || len(want.Limits) > 0 {
 		return want
 	}
 	var r corev1.ResourceRequirements
-	set := func(name corev1.ResourceName, request, least, most string) {
+	set := func(name corev1.ResourceName, request, low, high string) {
 		_, requested := dev.Resources.Requests[name]
 		limit, limited := dev.Resources.Limits[name]
 		if requested || limited {
 			r.Requests = mergeList(r.Requests, corev1.ResourceList{name: resource.MustParse(request)})
 		}
 		if limited {
-			limit = clamped(limit, resource.MustParse(least), resource.MustParse(most))
+			limit = clamped(limit, resource.MustParse(low), resource.MustParse(high))
 			r.Limits = mergeList(r.Limits, corev1.ResourceList{name: limit})
 		}
 	}
 	set(corev1.ResourceCPU, "10m", "250m", "1")
 	set(corev1.ResourceMemory, "64Mi", "128Mi", "512Mi")
+	r.Requests, r.Limits = raised(r.Requests, least), raised(r.Limits, least)
 	return r
 }
 

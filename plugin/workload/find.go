@@ -9,6 +9,7 @@ import (
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -50,6 +51,9 @@ type Found struct {
 	// Autoscalers are those of the namespace, where the query names a dev
 	// environment.
 	Autoscalers []Autoscaler
+	// Least is the least that a container may have by the namespace's
+	// LimitRanges, where the query names a dev environment.
+	Least corev1.ResourceList
 }
 
 // Find finds a workload and what exists of its dev environment. Everything is
@@ -69,6 +73,10 @@ func (c *Client) Find(ctx context.Context, q Query) (*Found, error) {
 		g.Go(func() error {
 			f.Autoscalers = c.autoscalers(ctx)
 			return nil
+		})
+		g.Go(func() (err error) {
+			f.Least, err = c.least(ctx)
+			return err
 		})
 	}
 	g.Go(func() (err error) {

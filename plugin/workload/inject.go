@@ -40,6 +40,8 @@ type Spec struct {
 	// ImageUser is the user of the dev container's image by number, nil when
 	// it is not known: a clone that exists keeps what it was made with.
 	ImageUser *int64
+	// Least is the least that a container may have; Swap sets it.
+	Least corev1.ResourceList
 	// Roots are the sync targets; nil means those of Dev.Sync.
 	Roots []string
 	// Main is the development container whose service Dev is; nil for that

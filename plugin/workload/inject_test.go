@@ -408,17 +408,24 @@ func TestSidecarResources(t *testing.T) {
 		return corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse(memory)}
 	}
 	for _, tt := range []struct {
-		name      string
-		dev, want corev1.ResourceRequirements
+		name  string
+		dev   corev1.ResourceRequirements
+		least corev1.ResourceList
+		want  corev1.ResourceRequirements
 	}{
-		{"nothing", corev1.ResourceRequirements{}, corev1.ResourceRequirements{}},
-		{"requests alone", corev1.ResourceRequirements{Requests: list("2", "4Gi")}, corev1.ResourceRequirements{Requests: list("10m", "64Mi")}},
-		{"large", corev1.ResourceRequirements{Limits: list("4", "8Gi")}, corev1.ResourceRequirements{Requests: list("10m", "64Mi"), Limits: list("1", "512Mi")}},
-		{"smaller than the usual", corev1.ResourceRequirements{Limits: list("500m", "256Mi")}, corev1.ResourceRequirements{Requests: list("10m", "64Mi"), Limits: list("500m", "256Mi")}},
-		{"too small for sync", corev1.ResourceRequirements{Limits: list("10m", "16Mi")}, corev1.ResourceRequirements{Requests: list("10m", "64Mi"), Limits: list("250m", "128Mi")}},
+		{"nothing", corev1.ResourceRequirements{}, list("1", "1Gi"), corev1.ResourceRequirements{}},
+		{"requests alone", corev1.ResourceRequirements{Requests: list("2", "4Gi")}, nil, corev1.ResourceRequirements{Requests: list("10m", "64Mi")}},
+		{"large", corev1.ResourceRequirements{Limits: list("4", "8Gi")}, nil, corev1.ResourceRequirements{Requests: list("10m", "64Mi"), Limits: list("1", "512Mi")}},
+		{"smaller than the usual", corev1.ResourceRequirements{Limits: list("500m", "256Mi")}, nil, corev1.ResourceRequirements{Requests: list("10m", "64Mi"), Limits: list("500m", "256Mi")}},
+		{"too small for sync", corev1.ResourceRequirements{Limits: list("10m", "16Mi")}, nil, corev1.ResourceRequirements{Requests: list("10m", "64Mi"), Limits: list("250m", "128Mi")}},
+		{"a minimum below", corev1.ResourceRequirements{Limits: list("500m", "256Mi")}, list("5m", "16Mi"), corev1.ResourceRequirements{Requests: list("10m", "64Mi"), Limits: list("500m", "256Mi")}},
+		{"a minimum above the requests", corev1.ResourceRequirements{Limits: list("500m", "256Mi")}, list("100m", "128Mi"), corev1.ResourceRequirements{Requests: list("100m", "128Mi"), Limits: list("500m", "256Mi")}},
+		{"a minimum above the limits", corev1.ResourceRequirements{Limits: list("4", "8Gi")}, list("2", "1Gi"), corev1.ResourceRequirements{Requests: list("2", "1Gi"), Limits: list("2", "1Gi")}},
+		{"a minimum of what is not set", corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1")}}, list("100m", "128Mi"),
+			corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m")}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := sidecarResources(&corev1.Container{Resources: tt.dev}, corev1.ResourceRequirements{})
+			got := sidecarResources(&corev1.Container{Resources: tt.dev}, corev1.ResourceRequirements{}, tt.least)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Error(diff)
 			}

@@ -53,7 +53,7 @@ func (c *Client) Plan(ctx context.Context, f *Found, s Spec, who Claimant) ([]Pl
 			return nil, err
 		}
 	}
-	s.ImageUser = c.imageUser(ctx, f, &s.Dev)
+	s.ImageUser, s.Least = c.imageUser(ctx, f, &s.Dev), f.Least
 	r, err := Clone(f.Workload, f.Clone, s)
 	if err != nil {
 		return nil, err

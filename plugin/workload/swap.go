@@ -57,7 +57,7 @@ func (c *Client) Swap(ctx context.Context, f *Found, s Spec) (*Swapped, error) {
 		}
 		w = made
 	}
-	s.ImageUser = c.imageUser(ctx, f, &s.Dev)
+	s.ImageUser, s.Least = c.imageUser(ctx, f, &s.Dev), f.Least
 	r, err := Clone(w, f.Clone, s)
 	if err != nil {
 		return nil, err

@@ -198,7 +198,7 @@ func sidecar(spec *corev1.PodSpec, s *Spec, dev *corev1.Container, places []plac
 		RestartPolicy:   new(corev1.ContainerRestartPolicyAlways),
 		Lifecycle:       &corev1.Lifecycle{PostStart: &corev1.LifecycleHandler{Exec: install}},
 		VolumeMounts:    mounts,
-		Resources:       sidecarResources(dev, s.Dev.Agent.Resources),
+		Resources:       sidecarResources(dev, s.Dev.Agent.Resources, s.Least),
 		SecurityContext: sidecarSecurity(dev.SecurityContext, spec.SecurityContext, s.ImageUser),
 	}
 }

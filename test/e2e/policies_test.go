@@ -280,3 +280,38 @@ func (p *place) copies(root, uid string) {
 	}
 	eventually(p.t, "the copy arrives", func() bool { return p.read("copied.txt") == "two" })
 }
+
+// TestLimitRangeWithAMinimum asks for more than the sidecar needs.
+func TestLimitRangeWithAMinimum(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.apply(`
+apiVersion: v1
+kind: LimitRange
+metadata: {name: team}
+spec: {limits: [{type: Container, min: {cpu: 50m, memory: 100Mi}, max: {cpu: 500m, memory: 512Mi}}]}
+`)
+	p.apply(p.podAs("api", `
+terminationGracePeriodSeconds: 1
+containers:
+- name: main
+  image: REGISTRY/busybox:1
+  command: [sleep, "86400"]
+  resources: {requests: {cpu: 50m, memory: 128Mi}, limits: {cpu: 500m, memory: 256Mi}}
+`))
+	if err := p.Ready(t.Context(), "deploy/api"); err != nil {
+		t.Fatal(err)
+	}
+	before := p.snapshot("deploy/api")
+	p.write("okteto.yaml", manifest)
+	p.ok("up", "--", "true")
+	got := p.kubectl("get", "deploy", "api-okteto", "-o", "jsonpath={.metadata.generation} {.spec.template.spec.initContainers[0].resources.requests}")
+	if got != `1 {"cpu":"50m","memory":"100Mi"}` {
+		t.Errorf("generation and requests of the sidecar are %s", got)
+	}
+	p.ok("up", "--", "true")
+	if again := p.kubectl("get", "deploy", "api-okteto", "-o", "jsonpath={.metadata.generation}"); again != "1" {
+		t.Errorf("up again changed the clone: generation %s", again)
+	}
+	p.restores("deploy/api", before)
+}
