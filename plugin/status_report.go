@@ -15,15 +15,12 @@ import (
 
 // report is what `status -o json` prints; docs/commands.md names its fields.
 type report struct {
-	Name      string        `json:"name"`
-	Workload  string        `json:"workload"`
-	Namespace string        `json:"namespace"`
-	Pod       string        `json:"pod"`
-	Holder    string        `json:"holder,omitempty"`
-	Since     time.Time     `json:"since,omitzero"`
-	Forwards  []string      `json:"forwards,omitempty"`
-	Sync      syncReport    `json:"sync"`
-	Agent     config.Status `json:"agent"`
+	identity
+	Holder   string        `json:"holder,omitempty"`
+	Since    time.Time     `json:"since,omitzero"`
+	Forwards []string      `json:"forwards,omitempty"`
+	Sync     syncReport    `json:"sync"`
+	Agent    config.Status `json:"agent"`
 	// Services are those of the development container.
 	Services []workload.ServiceState `json:"services,omitempty"`
 
@@ -31,6 +28,14 @@ type report struct {
 	session *devsession.SyncStatus
 	// asked is when the agent last said something; zero when it did not yet.
 	asked time.Time
+}
+
+// identity is which development container a report is about, and where it is.
+type identity struct {
+	Name      string `json:"name"`
+	Workload  string `json:"workload"`
+	Namespace string `json:"namespace"`
+	Pod       string `json:"pod"`
 }
 
 // syncReport is the state of sync, of the source that knows most.

@@ -29,6 +29,13 @@ type Environment struct {
 	// Pod is the newest pod that is not being deleted; nil when there is none
 	// or pods may not be listed.
 	Pod *corev1.Pod
+	Held
+	// Services are the environment's services; Get fills it.
+	Services []ServiceState
+}
+
+// Held is what the Lease of a dev environment tells.
+type Held struct {
 	// Holder holds the Lease; empty when nobody does or it may not be read.
 	Holder string
 	// Since is when the holder acquired it, Renewed when they last told that
@@ -39,8 +46,6 @@ type Environment struct {
 	Expired bool
 	// Forwards are the forwards that the holder has open.
 	Forwards []string
-	// Services are the environment's services; Get fills it.
-	Services []ServiceState
 }
 
 // service tells whether it is a service of the dev environment.
