@@ -162,10 +162,16 @@ func (s *services) watch(ctx context.Context, one *service) {
 	_, err := s.workloads.Wait(ctx, one.swapped.Target, workload.WaitOptions{
 		Until: workload.Running, Timeout: one.spec.Dev.Timeout.Resources,
 	})
-	if err != nil && ctx.Err() == nil {
-		s.console.Warn("the service %s does not run: %v", one.found, err)
-		if text := hint(err); text != "" {
-			s.console.Note("%s", text)
-		}
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	s.console.Warn("the service %s does not run: %v", one.found, err)
+	text := hint(err)
+	if workload.TiedToOneNode(err, &one.spec) {
+		text = "it has to be on the development container's node, whose claim it shares: " +
+			"`persistentVolume: {accessMode: ReadWriteMany}` lets it be elsewhere, if the storage can"
+	}
+	if text != "" {
+		s.console.Note("%s", text)
 	}
 }

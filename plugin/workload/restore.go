@@ -129,9 +129,9 @@ func openPatch(w *Workload) ([]byte, error) {
 func cleanPatch(w *Workload) ([]byte, error) {
 	var fixed, pauses []string
 	if !hasOurs(w.Meta.ManagedFields) && marked(w) {
-		// Somebody reset the managed fields; the label can only be ours, and
+		// Somebody reset the managed fields; the labels can only be ours, and
 		// the record tells of the rest.
-		fixed, pauses = []string{LabelDev}, stillPaused(w)
+		fixed, pauses = []string{LabelDev, LabelDetached}, stillPaused(w)
 	}
 	labels := removals(w.Meta.Labels, fixed, ownKeys(w.Meta.ManagedFields, "labels", true))
 	annotations := removals(w.Meta.Annotations,

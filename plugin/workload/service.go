@@ -113,10 +113,15 @@ func mountShared(spec *corev1.PodSpec, c *corev1.Container, s *Spec) error {
 	return nil
 }
 
+// forOneNode tells whether a dev environment's claim is for the pods of one node.
+func forOneNode(main *manifest.Dev) bool {
+	return main.PersistentVolume.AccessMode != corev1.ReadWriteMany
+}
+
 // gather keeps the pods that share the claim on one node, where no other can
 // mount it. The first of them may go where it likes.
 func gather(t *corev1.PodTemplateSpec, main *manifest.Dev) {
-	if main.PersistentVolume.AccessMode == corev1.ReadWriteMany {
+	if !forOneNode(main) {
 		return
 	}
 	together := map[string]string{LabelVolume: main.Name}

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // sharing returns a development container with services.
@@ -313,6 +314,23 @@ func TestServiceInUse(t *testing.T) {
 	var in *InUseError
 	if _, err := Clone(f.Workload, f.Clone, ServiceSpec(main, main.Services[0], testHolder)); !errors.As(err, &in) {
 		t.Errorf("the environment as its own service: %v", err)
+	}
+}
+
+// TestServiceAfterResetOfManagedFields has somebody forget who owns what.
+func TestServiceAfterResetOfManagedFields(t *testing.T) {
+	c, kube := newClient(t, testDeployment("api"), testDeployment("worker"), testStatefulSet("db"))
+	before := jsonOf(t, kube, Deployment, "worker")
+	develop(t, c)
+	if _, err := kube.AppsV1().Deployments(testNamespace).Patch(t.Context(), "worker", types.MergePatchType, []byte(`{"metadata":{"managedFields":[{}]}}`),
+		metav1.PatchOptions{FieldManager: "somebody"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Restore(t.Context(), RestoreOptions{Name: "shop"}); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(before, jsonOf(t, kube, Deployment, "worker")); d != "" {
+		t.Errorf("the restored differs (-before +after):\n%s", d)
 	}
 }
 

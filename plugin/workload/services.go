@@ -2,7 +2,9 @@ package workload
 
 import (
 	"context"
+	"errors"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -19,6 +21,13 @@ func (c *Client) PlanService(f *Found, s Spec) ([]Planned, error) {
 	}
 	original, err := c.planOriginal(f, &s)
 	return append([]Planned{clone}, original...), err
+}
+
+// TiedToOneNode tells of a failed wait for a service's pod whether it has no node
+// and may be on no other than the dev environment's.
+func TiedToOneNode(err error, s *Spec) bool {
+	var e *PodError
+	return errors.As(err, &e) && e.Reason == corev1.PodReasonUnschedulable && len(s.Dev.Shared) > 0 && forOneNode(s.Main)
 }
 
 // ServiceState is how a service of a dev environment is.

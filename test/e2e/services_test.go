@@ -195,17 +195,20 @@ func TestServicesAfterAKilledUp(t *testing.T) {
 	p.restoresServices(before, "--all", "--volumes")
 }
 
-// TestServicesThatFail is told of a service that does not come to run, and ends
-// with one that may not be swapped. Both times all is given back.
+// TestServicesThatFail is told of services that do not come to run, and ends with
+// one that may not be swapped. Both times all is given back.
 func TestServicesThatFail(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	before := p.serving()
-	p.write("okteto.yaml", strings.Replace(withServices, "- name: worker", "- name: worker\n      image: "+p.Registry+"/nothing:1", 1))
+	p.write("okteto.yaml", strings.NewReplacer("- name: worker", "- name: worker\n      image: "+p.Registry+"/nothing:1",
+		"- name: db", "- name: db\n      nodeSelector: {no: such}").Replace(withServices))
 	s := p.start("up", "--", "sh", "-c", "echo ready; cat")
 	s.out("ready\n")
 	s.err("the service deployment/worker does not run: ")
 	s.err("check `image` in the manifest")
+	s.err("the service statefulset/db does not run: ")
+	s.err("it has to be on the development container's node")
 	s.say("still here")
 	s.out("still here\n")
 	if err := s.End(); err != nil {
