@@ -179,20 +179,38 @@ func TestServicesRunTheSameCode(t *testing.T) {
 	p.restoresServices(before, "--volumes")
 }
 
-// TestServicesAfterAKilledUp scales a service up meanwhile, and kills the plugin.
+// TestServicesAfterAKilledUp kills the plugin at each step of taking services
+// into development, and while it runs, after one was scaled up meanwhile.
 func TestServicesAfterAKilledUp(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
+	p.apply(p.deployment("worker"))
+	p.scaledByKEDA("worker")
 	before := p.serving()
+	scaler := p.snapshot("scaledobject/web")
+	ends := func(s *session, down ...string) {
+		t.Helper()
+		if err := s.Cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		p.restoresServices(before, down...)
+		if after := p.snapshot("scaledobject/web"); after != scaler {
+			t.Errorf("down did not restore the ScaledObject:\n%s\nwas\n%s", after, scaler)
+		}
+	}
+	for _, suffix := range []string{"/deployments/worker-okteto", "/deployments/worker", "/statefulsets/db", "/scaledobjects/web"} {
+		g := p.behind(stop{method: "PATCH", suffix: suffix})
+		s := p.start("up", "--server", g.server, "--", "true")
+		g.await(t)
+		ends(s, "--volumes")
+	}
 	s := p.start("up", "--", "sh", "-c", "echo ready; cat")
 	s.err("in development with the same code")
+	s.err("KEDA leaves deployment/worker alone until down")
 	s.out("ready\n")
 	p.kubectl("scale", "deploy/worker", "--replicas=2")
 	s.err("deployment/worker was set to 2 replicas by")
-	if err := s.Cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	p.restoresServices(before, "--all", "--volumes")
+	ends(s, "--all", "--volumes")
 }
 
 // TestServicesThatFail is told of services that do not come to run, and ends with
