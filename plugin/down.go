@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -125,7 +124,7 @@ func reportRestored(step *console.Step, r *workload.Restored) {
 	case r.Missing:
 		did = append(did, "the original is gone")
 	case r.Scaled:
-		did = append(did, fmt.Sprintf("%d replicas", r.Replicas))
+		did = append(did, r.State)
 	}
 	if r.Claim {
 		did = append(did, "volume deleted")

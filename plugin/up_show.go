@@ -27,6 +27,10 @@ const (
 // as that of diff(1) and `kubectl diff`.
 const exitDifferent = 1
 
+// templateGeneration is the annotation in which the API server counts the
+// changes of a DaemonSet's template.
+const templateGeneration = "deprecated.daemonset.template.generation"
+
 // showOptions ask `up` to show what it would write.
 type showOptions struct {
 	dryRun string
@@ -233,6 +237,9 @@ func comparably(o *unstructured.Unstructured) ([]byte, error) {
 	for _, field := range []string{"managedFields", "resourceVersion", "generation", "uid", "creationTimestamp"} {
 		unstructured.RemoveNestedField(o.Object, "metadata", field)
 	}
+	annotations := o.GetAnnotations()
+	delete(annotations, templateGeneration)
+	o.SetAnnotations(annotations)
 	text, err := yaml.Marshal(o.Object)
 	if err != nil {
 		return nil, fmt.Errorf("rendering %s: %w", o.GetName(), err)

@@ -34,10 +34,10 @@ type Restored struct {
 	Dev string
 	// Workload is the original as kind/name.
 	Workload string
-	// Replicas is the original's count now.
-	Replicas int32
-	// Scaled is true when this restore set that count; it is false when
-	// there was nothing to do or somebody else had set it meanwhile.
+	// State says how the original is now, in the words of its kind.
+	State string
+	// Scaled is true when this restore brought that about; it is false when
+	// there was nothing to do or somebody else had done it meanwhile.
 	Scaled bool
 	// Missing is true when the original is gone.
 	Missing bool
@@ -140,6 +140,7 @@ func (c *Client) named(ctx context.Context, envs []Environment, o RestoreOptions
 // while the clone's end, then KEDA, which goes on from the original's count.
 func (c *Client) restore(ctx context.Context, e *Environment, scalers []Autoscaler, o RestoreOptions) (Restored, error) {
 	r := Restored{Dev: e.Dev, Workload: ref(e.Kind, e.Name), Missing: e.Original == nil}
+	var replicas int32
 	var errs []error
 	switch w := e.Original; {
 	case w == nil:
@@ -148,7 +149,9 @@ func (c *Client) restore(ctx context.Context, e *Environment, scalers []Autoscal
 		r.Sandbox = gone
 		errs = append(errs, err)
 	default:
-		errs = append(errs, c.restoreOriginal(ctx, w, &r))
+		n, err := c.restoreOriginal(ctx, w, &r)
+		replicas = n
+		errs = append(errs, err)
 	}
 	resumed, err := c.resume(ctx, r.Workload, scalers)
 	r.Cleaned = r.Cleaned || resumed
@@ -174,37 +177,38 @@ func (c *Client) restore(ctx context.Context, e *Environment, scalers []Autoscal
 	if err := errors.Join(errs...); err != nil {
 		return r, err
 	}
-	if o.Wait > 0 && r.Replicas > 0 && r.Clone {
-		r.Ready = c.waitReady(ctx, e.Original, r.Replicas, o.Wait)
+	if o.Wait > 0 && replicas > 0 && r.Clone {
+		r.Ready = c.waitReady(ctx, e.Original, replicas, o.Wait)
 	}
 	return r, nil
 }
 
 // restoreOriginal takes the two steps of a restore. Each holds for one
 // version of the object; when it changed meanwhile, the step is computed anew.
-func (c *Client) restoreOriginal(ctx context.Context, w *Workload, r *Restored) error {
+// The original's count of then is returned.
+func (c *Client) restoreOriginal(ctx context.Context, w *Workload, r *Restored) (int32, error) {
 	for range maxConflicts {
 		n, _ := before(w)
 		err := c.restoreOnce(ctx, &w, r)
 		if apierrors.IsNotFound(err) {
 			r.Missing = true
-			return nil
+			return 0, nil
 		}
 		if !apierrors.IsConflict(err) {
-			r.Replicas = n
-			return err
+			r.State = w.gate().state(n)
+			return n, err
 		}
 		now, err := c.get(ctx, w.Kind, w.Meta.Name)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if now == nil {
 			r.Missing = true
-			return nil
+			return 0, nil
 		}
 		w = now
 	}
-	return fmt.Errorf("%s changes faster than it can be written: another controller edits it", w)
+	return 0, fmt.Errorf("%s changes faster than it can be written: another controller edits it", w)
 }
 
 func (c *Client) restoreOnce(ctx context.Context, w **Workload, r *Restored) error {

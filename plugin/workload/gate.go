@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"fmt"
 	"maps"
 	"strings"
 )
@@ -17,6 +18,10 @@ type gate struct {
 	open func(w *Workload, n int32) any
 	// counted is false when the pods come back without knowing their number.
 	counted bool
+	// state says what a workload of n replicas is: "3 replicas".
+	state func(n int32) string
+	// opened says what was done to a workload that has n replicas again.
+	opened func(n int32) string
 }
 
 // nested returns the object that has nothing but the field, with a value.
@@ -42,6 +47,8 @@ func byCount() gate {
 			return n
 		},
 		counted: true,
+		state:   func(n int32) string { return quantity(n, "replica") },
+		opened:  func(n int32) string { return "was set to " + quantity(n, "replica") },
 	}
 }
 
@@ -68,7 +75,17 @@ func byNode() gate {
 			}
 			return map[string]any{nowhere: nil}
 		},
+		state:  func(n int32) string { return quantity(n, "node") },
+		opened: func(int32) string { return "was sent to its nodes again" },
 	}
+}
+
+// quantity writes a number and what it counts.
+func quantity(n int32, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }
 
 // lessNowhere returns a node selector as it is without the gate, and whether

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -51,6 +52,12 @@ func before(w *Workload) (n int32, ok bool) {
 	return int32(v), true
 }
 
+// lost says that nobody knows how a workload was before its swap.
+func lost(w *Workload) error {
+	return fmt.Errorf("%s is out of service, and its annotation %s, which says how it was before, is damaged or gone: set %s to what it should be",
+		w, AnnotationReplicas, strings.Join(w.gate().path, "."))
+}
+
 // ScaledDown returns the apply configuration that takes the original out of
 // service: its gate shut, and in the same request all that Restore has to know,
 // and what keeps a GitOps tool off it.
@@ -60,7 +67,7 @@ func before(w *Workload) (n int32, ok bool) {
 func ScaledDown(w *Workload, dev string, md manifest.Metadata) (*unstructured.Unstructured, error) {
 	n, ok := before(w)
 	if !ok {
-		return nil, fmt.Errorf("%s is at 0 replicas and its annotation %s is damaged: scale it to what it should be", w, AnnotationReplicas)
+		return nil, lost(w)
 	}
 	labels := added(w.Meta.Labels, md.Labels, ownKeys(w.Meta.ManagedFields, "labels", false))
 	labels[LabelDev] = "true"
@@ -111,7 +118,7 @@ func added(have, want map[string]string, own []string) map[string]string {
 func openPatch(w *Workload) ([]byte, error) {
 	n, ok := before(w)
 	if !ok {
-		return nil, fmt.Errorf("%s is at 0 replicas and its annotation %s, which says how many it had, is gone: scale it yourself", w, AnnotationReplicas)
+		return nil, lost(w)
 	}
 	v := w.gate().open(w, n)
 	if v == nil {

@@ -7,13 +7,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Revert is a change of the replica count that takes an original back into
-// service while it is in development.
+// Revert is a change of an original's gate that takes it back into service
+// while it is in development.
 type Revert struct {
 	// Workload is the original as kind/name.
 	Workload string
-	// Replicas is the count that it has now.
-	Replicas int32
+	// Done says what was done to it, such as "was set to 3 replicas".
+	Done string
 	// By is the field manager that set it; empty when the object does not
 	// tell.
 	By string
@@ -27,8 +27,7 @@ func (r Revert) String() string {
 	if by == "" {
 		by = "somebody"
 	}
-	return fmt.Sprintf("%s was set to %d replicas by %s: its pods serve beside the development container, and are left alone",
-		r.Workload, r.Replicas, by)
+	return fmt.Sprintf("%s %s by %s: its pods run beside the development container, and are left alone", r.Workload, r.Done, by)
 }
 
 // Advice says how to keep a known controller from it; empty for others.
@@ -48,13 +47,13 @@ func (r Revert) Advice() string {
 	return ""
 }
 
-// revertOf returns the revert that a swapped original shows; nil when it is at
-// 0 replicas.
+// revertOf returns the revert that a swapped original shows; nil when it is
+// out of service.
 func revertOf(w *Workload) *Revert {
 	if w.Replicas == 0 {
 		return nil
 	}
-	r := &Revert{Workload: w.String(), Replicas: w.Replicas, Field: w.gate().pointer()}
+	r := &Revert{Workload: w.String(), Done: w.gate().opened(w.Replicas), Field: w.gate().pointer()}
 	var newest *metav1.Time
 	for _, e := range ownersOf(w.Meta.ManagedFields, w.gate().path) {
 		if r.By == "" || newest.Before(e.Time) {
@@ -64,7 +63,7 @@ func revertOf(w *Workload) *Revert {
 	return r
 }
 
-// Guard watches an original that Swap has scaled down, until ctx ends, and
+// Guard watches an original that Swap has taken out of service, until ctx ends, and
 // reports who takes it back into service: each field manager once. It writes
 // nothing, because two that each insist would go on forever. Without the right
 // to watch, and of a workload that Swap made itself, nothing is reported.

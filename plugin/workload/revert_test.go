@@ -49,10 +49,10 @@ func TestGuard(t *testing.T) {
 			scale(FieldManager, "0")
 			scale("helm", "5")
 			second := <-reports
-			if want := (Revert{found.String(), 3, "kustomize-controller", "/spec/replicas"}); first != want {
+			if want := (Revert{found.String(), "was set to 3 replicas", "kustomize-controller", "/spec/replicas"}); first != want {
 				t.Errorf("reported %+v, want %+v", first, want)
 			}
-			if want := (Revert{found.String(), 5, "helm", "/spec/replicas"}); second != want {
+			if want := (Revert{found.String(), "was set to 5 replicas", "helm", "/spec/replicas"}); second != want {
 				t.Errorf("reported %+v, want %+v", second, want)
 			}
 			if !strings.Contains(first.Advice(), "flux suspend") || second.Advice() != "" {
@@ -61,6 +61,28 @@ func TestGuard(t *testing.T) {
 			cancel()
 			<-ended
 		})
+	}
+}
+
+// TestReverted checks what is said of every kind that is taken back.
+func TestReverted(t *testing.T) {
+	said := map[Kind]string{
+		DaemonSet: "daemonset/api was sent to its nodes again by helm",
+	}
+	for _, of := range kinds() {
+		o := testObject(of.kind, "api")
+		w := workloadOf(o)
+		w.Meta.ManagedFields = []metav1.ManagedFieldsEntry{{
+			Manager: "helm", Operation: metav1.ManagedFieldsOperationApply, FieldsV1: metav1.NewFieldsV1(fieldsAt(of.gate)),
+		}}
+		want, ok := said[of.kind]
+		if !ok {
+			want = w.String() + " was set to 3 replicas by helm"
+		}
+		want += ": its pods run beside the development container, and are left alone"
+		if got := revertOf(w).String(); got != want {
+			t.Errorf("said   %s\nwanted %s", got, want)
+		}
 	}
 }
 

@@ -86,7 +86,7 @@ func serviceReplicas(w *Workload, want *int32) (int32, error) {
 	case want != nil:
 		return *want, nil
 	case !ok:
-		return 0, fmt.Errorf("%s is at 0 replicas and its annotation %s is damaged: scale it to what it should be, or set `replicas`", w, AnnotationReplicas)
+		return 0, fmt.Errorf("%w, or set `replicas` in the manifest", lost(w))
 	case w.Stateful != nil || !w.gate().counted:
 		return min(n, 1), nil
 	}

@@ -138,7 +138,7 @@ func TestCloneOfServiceErrors(t *testing.T) {
 		}, "statefulset/db cannot have 2 replicas as a service: it is one pod, with the name and the claims of the first; leave `replicas` out"},
 		"damaged": {func(w *Workload, _ *manifest.Dev) {
 			w.Replicas, w.Meta.Annotations = 0, map[string]string{AnnotationReplicas: "many"}
-		}, "deployment/api is at 0 replicas and its annotation dev.okteto.com/replicas is damaged: scale it to what it should be, or set `replicas`"},
+		}, "deployment/api is out of service, and its annotation dev.okteto.com/replicas, which says how it was before, is damaged or gone: set spec.replicas to what it should be, or set `replicas` in the manifest"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

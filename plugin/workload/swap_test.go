@@ -23,37 +23,37 @@ import (
 // TestRestoreGivesBack swaps and restores workloads that were made in
 // different ways.
 func TestRestoreGivesBack(t *testing.T) {
-	apply := func(manager string, op metav1.ManagedFieldsOperationType, sub string) func(*metav1.ObjectMeta, gate) {
-		return func(m *metav1.ObjectMeta, g gate) {
+	apply := func(manager string, op metav1.ManagedFieldsOperationType, sub string) func(*metav1.ObjectMeta, traits) {
+		return func(m *metav1.ObjectMeta, of traits) {
 			m.ManagedFields = append(m.ManagedFields, metav1.ManagedFieldsEntry{
-				Manager: manager, Operation: op, APIVersion: "apps/v1", Subresource: sub, FieldsType: "FieldsV1",
-				FieldsV1: metav1.NewFieldsV1(fieldsAt(g)),
+				Manager: manager, Operation: op, APIVersion: of.kind.apiVersion(), Subresource: sub, FieldsType: "FieldsV1",
+				FieldsV1: metav1.NewFieldsV1(fieldsAt(of.gate)),
 			})
 		}
 	}
 	tests := []struct {
 		name  string
-		edit  func(*metav1.ObjectMeta, gate)
+		edit  func(*metav1.ObjectMeta, traits)
 		owner string
 	}{
 		{"update", apply("kubectl-create", metav1.ManagedFieldsOperationUpdate, ""), "kubectl-create"},
 		{"apply", apply("helm", metav1.ManagedFieldsOperationApply, ""), "helm"},
 		{"scale", apply("kubectl", metav1.ManagedFieldsOperationUpdate, "scale"), "kubectl"},
-		{"two owners", func(m *metav1.ObjectMeta, g gate) {
-			apply("helm", metav1.ManagedFieldsOperationApply, "")(m, g)
-			apply("argo", metav1.ManagedFieldsOperationApply, "")(m, g)
+		{"two owners", func(m *metav1.ObjectMeta, of traits) {
+			apply("helm", metav1.ManagedFieldsOperationApply, "")(m, of)
+			apply("argo", metav1.ManagedFieldsOperationApply, "")(m, of)
 		}, "argo helm"},
-		{"nobody", func(*metav1.ObjectMeta, gate) {}, ""},
-		{"empty maps", func(m *metav1.ObjectMeta, _ gate) {
+		{"nobody", func(*metav1.ObjectMeta, traits) {}, ""},
+		{"empty maps", func(m *metav1.ObjectMeta, _ traits) {
 			m.Labels, m.Annotations = map[string]string{}, map[string]string{}
 		}, ""},
-		{"annotations", func(m *metav1.ObjectMeta, _ gate) {
+		{"annotations", func(m *metav1.ObjectMeta, _ traits) {
 			m.Annotations = map[string]string{"deployment.kubernetes.io/revision": "4"}
 		}, ""},
-		{"flux", func(m *metav1.ObjectMeta, _ gate) {
+		{"flux", func(m *metav1.ObjectMeta, _ traits) {
 			m.Labels = map[string]string{fluxKustomization: "shop", fluxHelmRelease: "shop"}
 		}, ""},
-		{"flux paused before", func(m *metav1.ObjectMeta, _ gate) {
+		{"flux paused before", func(m *metav1.ObjectMeta, _ traits) {
 			m.Labels = map[string]string{fluxKustomization: "shop"}
 			m.Annotations = map[string]string{"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}
 		}, ""},
@@ -63,7 +63,7 @@ func TestRestoreGivesBack(t *testing.T) {
 			kind := traits.kind
 			t.Run(tt.name+"/"+string(kind), func(t *testing.T) {
 				o := testObject(kind, "api")
-				tt.edit(o.(metav1.ObjectMetaAccessor).GetObjectMeta().(*metav1.ObjectMeta), traits.gate)
+				tt.edit(o.(metav1.ObjectMetaAccessor).GetObjectMeta().(*metav1.ObjectMeta), traits)
 				c, kube := newClient(t, o)
 				checkRoundTrip(t, c, kube, kind, "api", tt.owner)
 			})
@@ -178,7 +178,7 @@ func TestRestoreKeepsWhatOthersChanged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if done[0].Scaled || done[0].Replicas != 5 {
+	if done[0].Scaled || done[0].State != "5 replicas" {
 		t.Errorf("restored %+v, want somebody's 5 replicas untouched", done[0])
 	}
 	d, err := kube.AppsV1().Deployments(testNamespace).Get(t.Context(), "api", metav1.GetOptions{})
@@ -369,14 +369,14 @@ func TestRestoreHalf(t *testing.T) {
 	}{
 		{"no clone", func(t *testing.T, k *fake.Clientset) {
 			mustDelete(t, k, "api-okteto")
-		}, Restored{Dev: "web", Workload: "deployment/api", Replicas: 3, Scaled: true, Cleaned: true}},
+		}, Restored{Dev: "web", Workload: "deployment/api", State: "3 replicas", Scaled: true, Cleaned: true}},
 		{"no original", func(t *testing.T, k *fake.Clientset) {
 			mustDelete(t, k, "api")
 		}, Restored{Dev: "web", Workload: "deployment/api", Missing: true, Clone: true}},
 		{"no label", func(t *testing.T, k *fake.Clientset) {
 			mustDelete(t, k, "api-okteto")
 			mustPatch(t, k, "api", `{"metadata":{"labels":{"dev.okteto.com":null}}}`)
-		}, Restored{Dev: "api", Workload: "deployment/api", Replicas: 3, Scaled: true, Cleaned: true}},
+		}, Restored{Dev: "api", Workload: "deployment/api", State: "3 replicas", Scaled: true, Cleaned: true}},
 		{"nothing", func(t *testing.T, k *fake.Clientset) {
 			mustDelete(t, k, "api-okteto")
 			mustDelete(t, k, "api")
@@ -422,8 +422,8 @@ func TestRestoreAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Restored{
-		{Dev: "api", Workload: "deployment/api", Replicas: 3, Scaled: true, Cleaned: true, Clone: true, Claim: true},
-		{Dev: "database", Workload: "statefulset/db", Replicas: 3, Scaled: true, Cleaned: true, Clone: true},
+		{Dev: "api", Workload: "deployment/api", State: "3 replicas", Scaled: true, Cleaned: true, Clone: true, Claim: true},
+		{Dev: "database", Workload: "statefulset/db", State: "3 replicas", Scaled: true, Cleaned: true, Clone: true},
 	}
 	if diff := cmp.Diff(want, done); diff != "" {
 		t.Error(diff)

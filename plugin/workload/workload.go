@@ -4,8 +4,8 @@
 //
 // What is written is computed by pure functions (inject.go, service.go, container.go,
 // workspace.go, external.go, restore.go, ownership.go); the other files talk to the API
-// server. The original is never edited beyond its replica count and a few
-// labels and annotations, all of them owned by the field manager
+// server. The original is never edited beyond its gate, most often the replica
+// count, and a few labels and annotations, all of them owned by the field manager
 // kubectl-okteto, so that Restore can give back exactly what it took.
 package workload
 
@@ -39,7 +39,7 @@ const (
 	// where that is for one node.
 	LabelVolume = "dev.okteto.com/volume"
 
-	// AnnotationReplicas is the original's replica count before the swap.
+	// AnnotationReplicas is the original's Replicas before the swap.
 	AnnotationReplicas = "dev.okteto.com/replicas"
 	// AnnotationMode is the mode of development, always ModeSync here.
 	AnnotationMode = "dev.okteto.com/dev-mode"
@@ -101,8 +101,10 @@ func (c *Client) now() time.Time {
 type Workload struct {
 	Kind Kind
 	Meta metav1.ObjectMeta
-	// Replicas is the wanted count as it stands in the object.
+	// Replicas is the wanted count as it stands in the object; 0 is out of
+	// service.
 	Replicas int32
+	// Selector finds the pods; nil where the workload has none of its own.
 	Selector *metav1.LabelSelector
 	Template corev1.PodTemplateSpec
 	// Ready is the number of pods that are ready.

@@ -18,10 +18,11 @@ func TestKinds(t *testing.T) {
 	api := p.snapshot("deploy/api")
 	for _, c := range []struct {
 		as []string
-		// ready is what `kubectl wait` waits for.
-		ready, object string
+		// ready is what `kubectl wait` waits for, state what down says that it
+		// is then.
+		ready, state, object string
 	}{
-		{[]string{"rs/api", "replicasets.apps/api"}, "jsonpath={.status.readyReplicas}=2", `
+		{[]string{"rs/api", "replicasets.apps/api"}, "jsonpath={.status.readyReplicas}=2", "2 replicas", `
 apiVersion: apps/v1
 kind: ReplicaSet
 metadata: {name: api, labels: {from: user}}
@@ -32,7 +33,7 @@ spec:
     metadata: {labels: {kind: rs}}
     spec: POD
 `},
-		{[]string{"ds/api", "DaemonSet/api"}, "jsonpath={.status.numberReady}=1", `
+		{[]string{"ds/api", "DaemonSet/api"}, "jsonpath={.status.numberReady}=1", "1 node", `
 apiVersion: apps/v1
 kind: DaemonSet
 metadata: {name: api, labels: {from: user}}
@@ -59,7 +60,12 @@ spec:
 				if p.snapshot(object) == before {
 					t.Error("up left the original as it was")
 				}
-				p.ok("down", name)
+				if r := p.run("", "up", name, "--diff"); r.code != 0 {
+					t.Errorf("up --diff finds a difference to what up has made:\n%s", r.stdout)
+				}
+				if r := p.ok("down", name); !strings.Contains(r.stderr, object[strings.Index(object, "/"):]+" is as it was ("+c.state+")") {
+					t.Errorf("down says\n%s", r.stderr)
+				}
 				if after := p.snapshot(object); after != before {
 					t.Errorf("down did not restore it:\n%s\nwas\n%s", after, before)
 				}
