@@ -131,18 +131,21 @@ func hintWorkload(err error) string {
 	var missing *workload.NotFoundError
 	var container *workload.ContainerError
 	var ambiguous *workload.AmbiguousError
+	var made *workload.MadeError
 	var held *workload.HeldError
 	var over *workload.TakenOverError
 	switch {
 	case errors.As(err, &missing) && missing.Dev:
 		return fmt.Sprintf("`kubectl okteto up %s` begins", missing.Name)
 	case errors.As(err, &missing):
-		return fmt.Sprintf("`kubectl get deployments,statefulsets,replicasets,daemonsets -n %s` lists what there is; "+
+		return fmt.Sprintf("`kubectl get deployments,statefulsets,replicasets,daemonsets,jobs,cronjobs -n %s` lists what there is; "+
 			"autocreate: true in the manifest makes a workload from an image", missing.Namespace)
 	case errors.As(err, &container):
 		return "name one of them as `container` in the manifest, or leave it out for the first"
 	case errors.As(err, &ambiguous):
 		return "make the selector narrower, or name one of them instead"
+	case errors.As(err, &made):
+		return fmt.Sprintf("`kubectl okteto up %s` develops in that", made.By)
 	case errors.As(err, &held):
 		return fmt.Sprintf("`kubectl okteto exec %s -- <command>` runs something beside it, `kubectl okteto up %s --take-over` ends it",
 			held.Dev, held.Dev)

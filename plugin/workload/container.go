@@ -169,8 +169,13 @@ func override[T any](have **T, want *T) {
 	}
 }
 
-// renderPod applies the manifest's fields of the pod.
+// renderPod applies the manifest's fields of the pod. What only pods can have
+// that run to an end is left out: a Deployment refuses it.
 func renderPod(spec *corev1.PodSpec, f *manifest.PodFields) {
+	if spec.RestartPolicy != "" {
+		spec.RestartPolicy = corev1.RestartPolicyAlways
+	}
+	spec.ActiveDeadlineSeconds = nil
 	if f.Affinity != nil {
 		spec.Affinity = f.Affinity
 	}

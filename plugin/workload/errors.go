@@ -59,7 +59,7 @@ type MadeError struct {
 }
 
 func (e *MadeError) Error() string {
-	return fmt.Sprintf("%s belongs to %s, which would bring its pods back", e.Workload, e.By)
+	return fmt.Sprintf("%s belongs to %s, which decides about its pods", e.Workload, e.By)
 }
 
 // NamespaceError means that the namespace does not exist.

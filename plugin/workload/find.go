@@ -120,7 +120,7 @@ func (c *Client) byName(ctx context.Context, name string) (*Workload, *appsv1.De
 	}
 	usual, others := []Kind{kind}, []Kind(nil)
 	if kind == "" {
-		usual, others = []Kind{Deployment, StatefulSet}, []Kind{ReplicaSet, DaemonSet}
+		usual, others = []Kind{Deployment, StatefulSet}, []Kind{ReplicaSet, DaemonSet, Job, CronJob}
 	}
 	var clone *appsv1.Deployment
 	var w *Workload

@@ -35,10 +35,14 @@ func TestFind(t *testing.T) {
 		{"by its kind", Query{Name: "rs/old"}, "replicaset/old", ""},
 		{"by its group", Query{Name: "ReplicaSets.apps/old"}, "replicaset/old", ""},
 		{"by the clone of a replica set", Query{Name: "old-okteto"}, "replicaset/old", ""},
-		{"made by another", Query{Name: "rs/api-5d"}, "", `replicaset/api-5d belongs to deployment/api, which would bring its pods back`},
-		{"another group", Query{Name: "deployments.batch/api"}, "", `kind "deployments.batch" cannot be developed in: use deployment/api, statefulset/api, replicaset/api or daemonset/api`},
+		{"made by another", Query{Name: "rs/api-5d"}, "", `replicaset/api-5d belongs to deployment/api, which decides about its pods`},
+		{"a cron job", Query{Name: "cj/nightly"}, "cronjob/nightly", ""},
+		{"a job", Query{Name: "jobs.batch/once"}, "job/once", ""},
+		{"by the clone of a job", Query{Name: "once-okteto"}, "job/once", ""},
+		{"made by a cron job", Query{Name: "nightly-1"}, "", `job/nightly-1 belongs to cronjob/nightly, which decides about its pods`},
+		{"another group", Query{Name: "deployments.batch/api"}, "", `kind "deployments.batch" cannot be developed in: use deployment/api, statefulset/api, replicaset/api, daemonset/api, job/api or cronjob/api`},
 		{"by a set of labels", Query{Selector: "role in (only,other),!app"}, "statefulset/db", ""},
-		{"another kind", Query{Name: "cm/api"}, "", `kind "cm" cannot be developed in: use deployment/api, statefulset/api, replicaset/api or daemonset/api`},
+		{"another kind", Query{Name: "cm/api"}, "", `kind "cm" cannot be developed in: use deployment/api, statefulset/api, replicaset/api, daemonset/api, job/api or cronjob/api`},
 		{"the wrong kind", Query{Name: "sts/api"}, "", `no workload "sts/api" in namespace "shop"; there is deployment/api`},
 		{"a typing error", Query{Name: "apo"}, "", `no workload "apo" in namespace "shop"; there is api`},
 		{"nothing like it", Query{Name: "payments"}, "", `no workload "payments" in namespace "shop"; there is api, both, db`},
@@ -50,7 +54,11 @@ func TestFind(t *testing.T) {
 	old, made := testReplicaSet("old"), testReplicaSet("api-5d")
 	old.Labels = nil
 	made.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "Deployment", Name: "api", Controller: new(true)}}
-	c, _ := newClient(t, namespace, testDeployment("api"), testDeployment("both"), db, testStatefulSet("both"), old, made)
+	nightly, once, run := testCronJob("nightly"), testJob("once"), testJob("nightly-1")
+	nightly.Labels, once.Labels = nil, nil
+	run.OwnerReferences = []metav1.OwnerReference{{APIVersion: "batch/v1", Kind: "CronJob", Name: "nightly", Controller: new(true)}}
+	c, _ := newClient(t, namespace, testDeployment("api"), testDeployment("both"), db, testStatefulSet("both"), old, made, nightly, once, run)
+	swap(t, c, "job/once", testSpec("once"))
 	swap(t, c, "old", testSpec("old"))
 	swap(t, c, "api", testSpec("api"))
 	swap(t, c, "db", testSpec("db"))

@@ -2,12 +2,14 @@ package workload
 
 import (
 	"context"
+	"maps"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -88,6 +90,41 @@ func testDaemonSet(name string) *appsv1.DaemonSet {
 	}
 }
 
+// testJob is a Job as the API server returns one: with a selector, and labels
+// that it has added.
+func testJob(name string) *batchv1.Job {
+	d := testDeployment(name)
+	added := map[string]string{
+		"batch.kubernetes.io/controller-uid": string(d.UID), "batch.kubernetes.io/job-name": name,
+		"controller-uid": string(d.UID), "job-name": name,
+	}
+	maps.Copy(d.Spec.Template.Labels, added)
+	maps.Copy(d.Labels, added)
+	d.Spec.Template.Spec.RestartPolicy = corev1.RestartPolicyNever
+	return &batchv1.Job{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
+		ObjectMeta: d.ObjectMeta,
+		Spec: batchv1.JobSpec{
+			Suspend:  new(false),
+			Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"batch.kubernetes.io/controller-uid": string(d.UID)}},
+			Template: d.Spec.Template,
+		},
+	}
+}
+
+func testCronJob(name string) *batchv1.CronJob {
+	d := testDeployment(name)
+	d.Spec.Template.Spec.RestartPolicy = corev1.RestartPolicyOnFailure
+	return &batchv1.CronJob{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "batch/v1", Kind: "CronJob"},
+		ObjectMeta: d.ObjectMeta,
+		Spec: batchv1.CronJobSpec{
+			Schedule: "@daily", Suspend: new(false),
+			JobTemplate: batchv1.JobTemplateSpec{Spec: batchv1.JobSpec{Template: d.Spec.Template}},
+		},
+	}
+}
+
 // testObject returns an object of any kind.
 func testObject(kind Kind, name string) runtime.Object {
 	switch kind {
@@ -97,6 +134,10 @@ func testObject(kind Kind, name string) runtime.Object {
 		return testReplicaSet(name)
 	case DaemonSet:
 		return testDaemonSet(name)
+	case Job:
+		return testJob(name)
+	case CronJob:
+		return testCronJob(name)
 	}
 	return testDeployment(name)
 }

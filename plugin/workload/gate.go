@@ -52,6 +52,28 @@ func byCount() gate {
 	}
 }
 
+// bySuspension is the gate of what runs to an end: not suspended is one replica.
+func bySuspension() gate {
+	return gate{
+		path: []string{"spec", "suspend"},
+		shut: func(*Workload) any { return true },
+		open: func(w *Workload, n int32) any {
+			if n == w.Replicas {
+				return nil
+			}
+			return n == 0
+		},
+		counted: true,
+		state: func(n int32) string {
+			if n == 0 {
+				return "suspended"
+			}
+			return "not suspended"
+		},
+		opened: func(int32) string { return "was resumed" },
+	}
+}
+
 // nowhere is the node label that a DaemonSet out of service asks for. No node
 // has it.
 const nowhere = "dev.okteto.com/nowhere"

@@ -4,9 +4,54 @@ import (
 	"maps"
 	"testing"
 
+	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
+
+// TestSuspensionComesBack checks that what was suspended before stays so, and
+// that somebody's wish of meanwhile goes before.
+func TestSuspensionComesBack(t *testing.T) {
+	for _, kind := range []Kind{Job, CronJob} {
+		for _, tt := range []struct {
+			name, patch   string
+			before, after bool
+			state, fails  string
+		}{
+			{"untouched", `{}`, false, false, "not suspended", ""},
+			{"suspended before", `{}`, true, true, "suspended", ""},
+			{"resumed by others", `{"spec":{"suspend":false}}`, true, false, "not suspended", ""},
+			{"record lost", `{"metadata":{"annotations":{"dev.okteto.com/replicas":"?"}}}`, false, true, "suspended",
+				" is out of service, and its annotation dev.okteto.com/replicas, which says how it was before, is damaged or gone: set spec.suspend to what it should be"},
+		} {
+			t.Run(string(kind)+"/"+tt.name, func(t *testing.T) {
+				o := testObject(kind, "api")
+				switch o := o.(type) {
+				case *batchv1.Job:
+					o.Spec.Suspend = &tt.before
+				case *batchv1.CronJob:
+					o.Spec.Suspend = &tt.before
+				}
+				c, _ := newClient(t, o)
+				swap(t, c, "api", testSpec("api"))
+				w, err := c.get(t.Context(), kind, "api")
+				if err != nil || w.Replicas != 0 {
+					t.Fatalf("swapped to %+v, %v", w, err)
+				}
+				if _, err := c.patch(t.Context(), w, types.MergePatchType, []byte(tt.patch)); err != nil {
+					t.Fatal(err)
+				}
+				done, err := c.Restore(t.Context(), RestoreOptions{Name: "api"})
+				if err == nil && tt.fails != "" || err != nil && err.Error() != w.String()+tt.fails {
+					t.Errorf("error %v", err)
+				}
+				if w, err = c.get(t.Context(), kind, "api"); err != nil || (w.Replicas == 0) != tt.after || done[0].State != tt.state {
+					t.Errorf("restored to %d, %+v, %v", w.Replicas, done, err)
+				}
+			})
+		}
+	}
+}
 
 // TestDaemonSetComesBack checks that the way back needs no record, and leaves
 // what others have made of the node selector.

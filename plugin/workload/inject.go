@@ -104,10 +104,6 @@ func Clone(w *Workload, prior *appsv1.Deployment, s Spec) (*Rendered, error) {
 		user = kept.user
 	}
 
-	if prior != nil {
-		s.ImageUser = kept.sidecarUser
-	}
-
 	renderIdentity(w, t)
 	renderPod(&t.Spec, &s.Dev.Pod)
 	renderDev(dev, &s, w.Meta.Namespace, user)
@@ -268,7 +264,7 @@ func renderIdentity(w *Workload, t *corev1.PodTemplateSpec) {
 func renderMeta(w *Workload, t *corev1.PodTemplateSpec, dev *manifest.Dev) {
 	t.ObjectMeta = metav1.ObjectMeta{Labels: t.Labels, Annotations: t.Annotations}
 	t.Labels = merged(t.Labels, dev.Metadata.Labels)
-	maps.Copy(t.Labels, w.Selector.MatchLabels)
+	maps.Copy(t.Labels, cloneSelector(w).MatchLabels)
 	t.Labels[LabelInteractive] = dev.Name
 	t.Annotations = merged(t.Annotations, dev.Metadata.Annotations)
 }
@@ -296,9 +292,9 @@ func digest(t *corev1.PodTemplateSpec) (string, error) {
 // labels, which admission policies may ask for, but none of its annotations:
 // those speak to the tools that made the original.
 func deployment(w *Workload, s *Spec, t *corev1.PodTemplateSpec) *appsv1.Deployment {
-	selector := w.Selector.DeepCopy()
+	selector := cloneSelector(w)
 	selector.MatchLabels = merged(selector.MatchLabels, map[string]string{LabelInteractive: s.Dev.Name})
-	labels := merged(w.Meta.Labels, s.Dev.Metadata.Labels)
+	labels := merged(lessJobLabels(w.Meta.Labels), s.Dev.Metadata.Labels)
 	labels[LabelDev] = "true"
 	labels[LabelClone] = string(w.Meta.UID)
 	labels[LabelInteractive] = s.Dev.Name

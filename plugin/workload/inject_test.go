@@ -12,6 +12,7 @@ import (
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -68,6 +69,8 @@ func cases() map[string]func(*Spec) {
 		},
 		"replicaset": func(s *Spec) {},
 		"daemonset":  func(s *Spec) {},
+		"job":        func(s *Spec) {},
+		"cronjob":    func(s *Spec) { s.Dev.Metadata.Labels = map[string]string{"role": "dev"} },
 	}
 }
 
@@ -169,6 +172,10 @@ func blank(kind Kind) runtime.Object {
 		return &appsv1.ReplicaSet{}
 	case DaemonSet:
 		return &appsv1.DaemonSet{}
+	case Job:
+		return &batchv1.Job{}
+	case CronJob:
+		return &batchv1.CronJob{}
 	}
 	return &appsv1.Deployment{}
 }

@@ -96,6 +96,9 @@ func (c *Client) Workdir(ctx context.Context, w *Workload) string {
 
 // runningPod returns a pod of the original that runs; nil when none is found.
 func (c *Client) runningPod(ctx context.Context, w *Workload) *corev1.Pod {
+	if w.Selector == nil {
+		return nil
+	}
 	pods, err := c.Kube.CoreV1().Pods(c.Namespace).List(ctx, metav1.ListOptions{
 		LabelSelector: metav1.FormatLabelSelector(w.Selector),
 	})

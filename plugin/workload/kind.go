@@ -21,6 +21,8 @@ const (
 	StatefulSet Kind = "StatefulSet"
 	ReplicaSet  Kind = "ReplicaSet"
 	DaemonSet   Kind = "DaemonSet"
+	Job         Kind = "Job"
+	CronJob     Kind = "CronJob"
 )
 
 // traits are what sets one kind apart from the others.
@@ -53,6 +55,12 @@ func kinds() []traits {
 		}},
 		{DaemonSet, "apps", "v1", "ds", false, byNode(), func(c *Client) api {
 			return apiOf(c.Kube.AppsV1().DaemonSets(c.Namespace), FromDaemonSet)
+		}},
+		{Job, "batch", "v1", "job", true, bySuspension(), func(c *Client) api {
+			return apiOf(c.Kube.BatchV1().Jobs(c.Namespace), FromJob)
+		}},
+		{CronJob, "batch", "v1", "cj", false, bySuspension(), func(c *Client) api {
+			return apiOf(c.Kube.BatchV1().CronJobs(c.Namespace), FromCronJob)
 		}},
 	}
 }

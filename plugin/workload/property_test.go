@@ -2,6 +2,7 @@ package workload
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -99,17 +100,36 @@ func anyOriginal() *rapid.Generator[runtime.Object] {
 		case DaemonSet:
 			s := testDaemonSet("api")
 			s.ObjectMeta = d.ObjectMeta
-			for i, m := range s.ManagedFields {
-				fields := strings.ReplaceAll(string(m.FieldsV1.GetRawBytes()), `"f:paused"`, `"f:minReadySeconds"`)
-				fields = strings.ReplaceAll(fields, `"f:replicas":{}`, `"f:template":{"f:spec":{"f:nodeSelector":{}}}`)
-				s.ManagedFields[i].FieldsV1 = metav1.NewFieldsV1(fields)
-			}
+			ownInstead(s.ManagedFields, "apps/v1", `"f:minReadySeconds"`, `"f:template":{"f:spec":{"f:nodeSelector":{}}}`)
 			d.Spec.Template.Spec.NodeSelector = rapid.SampledFrom([]map[string]string{nil, {"pool": "edge"}}).Draw(t, "nodes")
 			s.Spec.Template, s.Status.DesiredNumberScheduled = d.Spec.Template, *d.Spec.Replicas
+			return s
+		case Job:
+			s := testJob("api")
+			s.ObjectMeta = d.ObjectMeta
+			ownInstead(s.ManagedFields, "batch/v1", `"f:parallelism"`, `"f:suspend":{}`)
+			maps.Copy(d.Spec.Template.Labels, s.Spec.Template.Labels)
+			s.Spec.Template, s.Spec.Suspend = d.Spec.Template, new(*d.Spec.Replicas == 0)
+			return s
+		case CronJob:
+			s := testCronJob("api")
+			s.ObjectMeta = d.ObjectMeta
+			ownInstead(s.ManagedFields, "batch/v1", `"f:schedule"`, `"f:suspend":{}`)
+			s.Spec.JobTemplate.Spec.Template, s.Spec.Suspend = d.Spec.Template, new(*d.Spec.Replicas == 0)
 			return s
 		}
 		return d
 	})
+}
+
+// ownInstead makes the owners of a Deployment's spec.paused and spec.replicas
+// those of fields that another kind has.
+func ownInstead(entries []metav1.ManagedFieldsEntry, version, paused, replicas string) {
+	for i, m := range entries {
+		fields := strings.ReplaceAll(string(m.FieldsV1.GetRawBytes()), `"f:paused"`, paused)
+		fields = strings.ReplaceAll(fields, `"f:replicas":{}`, replicas)
+		entries[i].APIVersion, entries[i].FieldsV1 = version, metav1.NewFieldsV1(fields)
+	}
 }
 
 // TestRestoreIsTheInverseOfSwap swaps and restores any workload.
@@ -152,7 +172,7 @@ func TestCloneIsStable(t *testing.T) {
 				t.Errorf("the selector does not select the pod: %s=%s", k, v)
 			}
 		}
-		for k, v := range w.Selector.MatchLabels {
+		for k, v := range cloneSelector(w).MatchLabels {
 			if first.Clone.Spec.Template.Labels[k] != v {
 				t.Errorf("Services lose the pod: %s=%s", k, v)
 			}

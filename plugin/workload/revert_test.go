@@ -68,6 +68,8 @@ func TestGuard(t *testing.T) {
 func TestReverted(t *testing.T) {
 	said := map[Kind]string{
 		DaemonSet: "daemonset/api was sent to its nodes again by helm",
+		Job:       "job/api was resumed by helm",
+		CronJob:   "cronjob/api was resumed by helm",
 	}
 	for _, of := range kinds() {
 		o := testObject(of.kind, "api")

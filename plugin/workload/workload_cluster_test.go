@@ -18,6 +18,7 @@ import (
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
 	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -161,6 +162,31 @@ func clusterDaemonSet(name string, nodes map[string]string) *appsv1.DaemonSet {
 	}
 }
 
+// clusterJob is a Job, and clusterCronJob a CronJob of one, that is suspended
+// or not.
+func clusterJob(name string, suspend bool) *batchv1.Job {
+	t := podTemplate(name)
+	t.Spec.RestartPolicy = corev1.RestartPolicyNever
+	j := &batchv1.Job{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"team": "shop"}},
+		Spec:       batchv1.JobSpec{Template: t},
+	}
+	if suspend {
+		j.Spec.Suspend = new(true)
+	}
+	return j
+}
+
+func clusterCronJob(name string, suspend bool) *batchv1.CronJob {
+	j := clusterJob(name, false)
+	return &batchv1.CronJob{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "batch/v1", Kind: "CronJob"},
+		ObjectMeta: j.ObjectMeta,
+		Spec:       batchv1.CronJobSpec{Schedule: "0 0 1 1 *", Suspend: &suspend, JobTemplate: batchv1.JobTemplateSpec{Spec: j.Spec}},
+	}
+}
+
 // clusterObject is a workload of any kind.
 func clusterObject(kind Kind, name string, n int32) runtime.Object {
 	switch kind {
@@ -170,6 +196,10 @@ func clusterObject(kind Kind, name string, n int32) runtime.Object {
 		return clusterReplicaSet(name, n)
 	case DaemonSet:
 		return clusterDaemonSet(name, map[string]string{"kubernetes.io/os": "linux"})
+	case Job:
+		return clusterJob(name, false)
+	case CronJob:
+		return clusterCronJob(name, false)
 	}
 	return clusterDeployment(name, n)
 }
@@ -236,7 +266,7 @@ func TestClusterRoundTrip(t *testing.T) {
 	for how, do := range made {
 		for _, traits := range kinds() {
 			kind := traits.kind
-			if how == "scaled" && !traits.gate.counted {
+			if how == "scaled" && joined(traits.gate.path) != joined(byCount().path) {
 				continue
 			}
 			t.Run(how+"/"+string(kind), func(t *testing.T) {
@@ -256,7 +286,13 @@ func TestClusterRoundTrip(t *testing.T) {
 // ready waits until all pods of a workload are.
 func (c *cluster) ready(kind Kind, name string) {
 	c.t.Helper()
-	if kind != ReplicaSet {
+	switch kind {
+	case CronJob:
+		return
+	case Job:
+		c.kubectl("", "wait", "--for=jsonpath={.status.ready}=1", "--timeout=60s", ref(kind, name))
+		return
+	case Deployment, StatefulSet, DaemonSet:
 		c.kubectl("", "rollout", "status", "--timeout=60s", ref(kind, name))
 		return
 	}

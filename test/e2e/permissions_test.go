@@ -172,8 +172,33 @@ spec:
       terminationGracePeriodSeconds: 1
       containers:
       - {name: main, image: "%[1]s/busybox:1", command: [sleep, "86400"]}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: once}
+spec:
+  template:
+    spec:
+      terminationGracePeriodSeconds: 1
+      restartPolicy: Never
+      containers:
+      - {name: main, image: "%[1]s/busybox:1", command: [sleep, "86400"]}
+---
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: nightly}
+spec:
+  schedule: "0 0 1 1 *"
+  jobTemplate:
+    spec:
+      template:
+        spec:
+          terminationGracePeriodSeconds: 1
+          restartPolicy: Never
+          containers:
+          - {name: main, image: "%[1]s/busybox:1", command: [sleep, "86400"]}
 `, p.Registry))
-	objects := []string{"deploy/api", "sts/db", "rs/old", "ds/logs", "deploy/worker", "scaledobject/web"}
+	objects := []string{"deploy/api", "sts/db", "rs/old", "ds/logs", "deploy/worker", "scaledobject/web", "job/once", "cronjob/nightly"}
 	var before []string
 	for _, o := range objects {
 		before = append(before, p.snapshot(o))
@@ -190,6 +215,10 @@ spec:
   old:
     sync: [".:/app"]
   logs:
+    sync: [".:/app"]
+  once:
+    sync: [".:/app"]
+  nightly:
     sync: [".:/app"]
 `, freePorts(t, 1)[0]))
 
@@ -231,7 +260,7 @@ spec:
 		t.Error(err)
 	}
 	p.refused(run("up", "db", "--", "true"), refusal{255, []string{"container fails", "exit status 3", "no luck"}, []string{"kubectl logs"}})
-	for _, name := range []string{"old", "logs"} {
+	for _, name := range []string{"old", "logs", "once", "nightly"} {
 		if r := run("up", name, "--", "true"); r.code != 0 {
 			t.Errorf("up %s: exit code %d\n%s", name, r.code, r.stderr)
 		}
