@@ -111,7 +111,7 @@ func (d *development) run(ctx context.Context) error {
 
 // query asks for the manifest's workload.
 func (d *development) query() workload.Query {
-	q := workload.Query{Name: d.dev.Workload, Selector: workload.SelectorOf(d.dev.Selector), Dev: d.dev.Name}
+	q := workload.Query{Name: d.dev.Workload, Paths: d.dev.Paths, Selector: workload.SelectorOf(d.dev.Selector), Dev: d.dev.Name}
 	if d.dev.Autocreate {
 		q.Autocreate = d.dev
 	}

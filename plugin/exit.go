@@ -132,6 +132,8 @@ func hintWorkload(err error) string {
 	var container *workload.ContainerError
 	var ambiguous *workload.AmbiguousError
 	var made *workload.MadeError
+	var kind *workload.UnknownKindError
+	var layout *workload.LayoutError
 	var held *workload.HeldError
 	var over *workload.TakenOverError
 	switch {
@@ -144,6 +146,10 @@ func hintWorkload(err error) string {
 		return "name one of them as `container` in the manifest, or leave it out for the first"
 	case errors.As(err, &ambiguous):
 		return "make the selector narrower, or name one of them instead"
+	case errors.As(err, &kind):
+		return "`kubectl api-resources --namespaced` lists the kinds; those with a pod template can be developed in"
+	case errors.As(err, &layout):
+		return "where it has that, say so by `paths` in the manifest: docs/manifest.md has an example"
 	case errors.As(err, &made):
 		return fmt.Sprintf("`kubectl okteto up %s` develops in that", made.By)
 	case errors.As(err, &held):

@@ -191,11 +191,14 @@ func (f *Factory) Workloads(c Cluster) (*workload.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making an API client: %w", err)
 	}
-	other, err := dynamic.NewForConfig(c.REST)
+	objects, err := dynamic.NewForConfig(c.REST)
 	if err != nil {
 		return nil, fmt.Errorf("making an API client: %w", err)
 	}
-	return &workload.Client{Kube: kube, Dynamic: other, Config: c.REST, Namespace: c.Namespace, Now: f.Now}, nil
+	return &workload.Client{
+		Kube: kube, Dynamic: objects, Mapper: workload.NewMapper(kube.Discovery()),
+		Config: c.REST, Namespace: c.Namespace, Now: f.Now,
+	}, nil
 }
 
 // Dial opens a connection to a port of a pod. Depends on: Cluster.

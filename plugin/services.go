@@ -38,7 +38,7 @@ func newServices(workloads *workload.Client, c *console.Console, dev *manifest.D
 	s := &services{workloads: workloads, console: c, ready: make(chan struct{}, 1), begun: make(chan struct{})}
 	for _, d := range dev.Services {
 		s.all = append(s.all, &service{
-			query: workload.Query{Name: d.Workload, Selector: workload.SelectorOf(d.Selector)},
+			query: workload.Query{Name: d.Workload, Paths: d.Paths, Selector: workload.SelectorOf(d.Selector)},
 			spec:  workload.ServiceSpec(dev, d, holder),
 		})
 	}

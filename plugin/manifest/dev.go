@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -76,8 +77,9 @@ func (d *devReader) fields() []field {
 		{"lifecycle", "What becomes of the container's hooks; they stay when unset.", isAnyOf(isBoolean, isObject), func(v value) { dev.Lifecycle = v.lifecycle() }},
 		{"metadata", "Labels and annotations, added to what up creates.", isObject, func(v value) { dev.Metadata = v.metadata() }},
 		{"mode", "sync is the only mode.", isOneOf("sync"), checkMode},
-		{"name", "Name of the workload; the key when unset.", isText, d.name},
+		{"name", "Name of the workload, or kind/name; the key when unset.", isText, d.name},
 		{"nodeSelector", "Labels of the nodes that the pod may run on. Replaces the workload's.", isPairs, func(v value) { dev.Pod.NodeSelector = v.labels(false) }},
+		{"paths", "Where a custom resource has its pod template, and what takes its pods away.", isObject, d.paths},
 		{"persistentVolume", "A claim for the workspace.", isObject, d.persistentVolume},
 		{"priorityClassName", "The pod's priority class; the workload's when unset.", isText, func(v value) { dev.Pod.PriorityClassName, _ = v.text() }},
 		{"probes", "Which of the container's probes are kept; none when unset.", isAnyOf(isBoolean, isObject), func(v value) { dev.Probes = v.probes() }},
@@ -138,8 +140,46 @@ func (d *devReader) name(v value) {
 	if !ok {
 		return
 	}
+	kind, s, found := strings.Cut(s, "/")
+	if !found {
+		kind, s = "", kind
+	}
+	if found && !kindPattern().MatchString(kind) {
+		v.fail("the kind %q must be a word as kubectl takes it, such as statefulset or rollouts.argoproj.io", kind)
+	}
 	if name, ok := v.name(s); ok {
-		d.dev.Workload = name
+		d.dev.Workload = strings.TrimPrefix(kind+"/"+name, "/")
+	}
+}
+
+// kindPattern matches kinds with or without a group.
+func kindPattern() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*(\.[a-z0-9-]+)*$`)
+}
+
+// pathPattern matches names that are joined by dots.
+func pathPattern() *regexp.Regexp {
+	return regexp.MustCompile(`^\.?[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*$`)
+}
+
+func (d *devReader) paths(v value) {
+	read := func(to *string) func(value) {
+		return func(v value) {
+			s, ok := v.text()
+			if ok && !pathPattern().MatchString(s) {
+				v.fail("must be names joined by dots, such as spec.template, not %q", s)
+			}
+			*to = strings.TrimPrefix(s, ".")
+		}
+	}
+	p := &d.dev.Paths
+	v.object([]field{
+		{"template", "The pod template; spec.template when unset.", isText, read(&p.Template)},
+		{"replicas", "The number of pods, set to 0; spec.replicas when unset.", isText, read(&p.Replicas)},
+		{"suspend", "What is set to true, where there is no number of pods.", isText, read(&p.Suspend)},
+	})
+	if p.Replicas != "" && p.Suspend != "" {
+		v.fail("has both \"replicas\" and \"suspend\": one of them takes the pods away")
 	}
 }
 

@@ -39,9 +39,11 @@ type Manifest struct {
 type Dev struct {
 	// Name is the key in the manifest, sanitised to a DNS label.
 	Name string
-	// Workload is the name of the workload to develop: the field name, or
-	// Name when there is none.
+	// Workload is the workload to develop, as name or kind/name: the field
+	// name, or Name when there is none.
 	Workload string
+	// Paths are where a custom resource has what a swap needs.
+	Paths Paths `json:",omitzero"`
 	// Selector finds the workload by labels instead of by name.
 	Selector map[string]string
 	// Container is the container to replace; empty means the one that kubectl
@@ -136,6 +138,17 @@ type Command struct {
 	// Argv is the command; with Shell one element, the text.
 	Argv  []string
 	Shell bool
+}
+
+// Paths lead to parts of a custom resource, as names joined by dots. An empty
+// one is where most have that part.
+type Paths struct {
+	// Template leads to the pod template.
+	Template string `json:"template,omitempty"`
+	// Replicas leads to the number of its pods, and Suspend to what is true
+	// when it shall have none; at most one of them is set.
+	Replicas string `json:"replicas,omitempty"`
+	Suspend  string `json:"suspend,omitempty"`
 }
 
 // EnvVar is a name with its value.

@@ -63,7 +63,7 @@ func autoscalerOf(h *autoscalingv2.HorizontalPodAutoscaler) Autoscaler {
 	target := h.Spec.ScaleTargetRef
 	return Autoscaler{
 		Name: h.Name, Wakes: deref(h.Spec.MinReplicas, 1) == 0,
-		kind: Kind(target.Kind), of: target.Name,
+		kind: kindOf(target.APIVersion, target.Kind), of: target.Name,
 	}
 }
 

@@ -61,7 +61,7 @@ func (v *view) add(s sighting) {
 		if s.kind == listed {
 			clear(v.pods)
 		}
-	case Deployment.resource():
+	case Deployment.rule("").Resource:
 		if s.kind == listed {
 			v.clone, v.cloneSeen = nil, true
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -80,6 +81,11 @@ func (c *Client) Restore(ctx context.Context, o RestoreOptions) ([]Restored, err
 	var done []Restored
 	var errs []error
 	for i := range envs {
+		if err := envs[i].unread; err != nil {
+			// The clone stays: it tells of the original.
+			errs = append(errs, err)
+			continue
+		}
 		r, err := c.restore(ctx, &envs[i], scalers, o)
 		done = append(done, r)
 		if err != nil {
@@ -97,10 +103,14 @@ func (c *Client) Restore(ctx context.Context, o RestoreOptions) ([]Restored, err
 // named returns the environments that are called so, or one that consists of
 // no more than its name: claim and Lease may still be there.
 func (c *Client) named(ctx context.Context, envs []Environment, o RestoreOptions) ([]Environment, error) {
+	asked, name, err := c.parseRef(o.Name, manifest.Paths{})
+	if err != nil {
+		return nil, err
+	}
 	var match []Environment
 	whole := false
 	for _, e := range envs {
-		if e.called(o.Name) || o.Dev != "" && e.Dev == o.Dev {
+		if e.called(asked.kind, name) || o.Dev != "" && e.Dev == o.Dev {
 			match = append(match, e)
 			// One service may be ended alone, by its own name.
 			whole = whole || !e.service() || e.Dev != cmp.Or(o.Dev, o.Name)
@@ -109,21 +119,18 @@ func (c *Client) named(ctx context.Context, envs []Environment, o RestoreOptions
 	if whole {
 		return match, nil
 	}
-	kind, name, err := parseRef(o.Name)
-	if err != nil {
-		return nil, err
-	}
-	e := Environment{Dev: o.Dev, Kind: kind, Name: name}
+	e := Environment{Dev: o.Dev, Kind: asked.kind, Name: name}
 	if e.Dev == "" {
 		e.Dev = name
 	}
+	among := kinds()
+	if asked.kind != "" {
+		among = []traits{asked}
+	}
 	// The label may be gone while the annotations are there.
-	for _, t := range kinds() {
-		if kind != "" && kind != t.kind {
-			continue
-		}
-		w, err := c.get(ctx, t.kind, name)
-		if kind == "" && t.kind != Deployment && apierrors.IsForbidden(err) {
+	for _, t := range among {
+		w, err := c.get(ctx, t, name)
+		if asked.kind == "" && t.kind != Deployment && apierrors.IsForbidden(err) {
 			continue
 		}
 		if err != nil {
@@ -145,7 +152,7 @@ func (c *Client) restore(ctx context.Context, e *Environment, scalers []Autoscal
 	switch w := e.Original; {
 	case w == nil:
 	case autocreated(w):
-		gone, err := c.delete(ctx, w.Kind, w.Meta.Name, w.Meta.UID)
+		gone, err := c.delete(ctx, w.Meta.Name, w.Meta.UID)
 		r.Sandbox = gone
 		errs = append(errs, err)
 	default:
@@ -157,7 +164,7 @@ func (c *Client) restore(ctx context.Context, e *Environment, scalers []Autoscal
 	r.Cleaned = r.Cleaned || resumed
 	errs = append(errs, err)
 	if e.Clone != nil {
-		gone, err := c.delete(ctx, Deployment, e.Clone.Name, e.Clone.UID)
+		gone, err := c.delete(ctx, e.Clone.Name, e.Clone.UID)
 		r.Clone = gone
 		errs = append(errs, err)
 	}
@@ -187,6 +194,8 @@ func (c *Client) restore(ctx context.Context, e *Environment, scalers []Autoscal
 // version of the object; when it changed meanwhile, the step is computed anew.
 // The original's count of then is returned.
 func (c *Client) restoreOriginal(ctx context.Context, w *Workload, r *Restored) (int32, error) {
+	// What is restored does not tell where a custom resource had its gate.
+	state := w.gate().state
 	for range maxConflicts {
 		n, _ := before(w)
 		err := c.restoreOnce(ctx, &w, r)
@@ -195,10 +204,10 @@ func (c *Client) restoreOriginal(ctx context.Context, w *Workload, r *Restored) 
 			return 0, nil
 		}
 		if !apierrors.IsConflict(err) {
-			r.State = w.gate().state(n)
+			r.State = state(n)
 			return n, err
 		}
-		now, err := c.get(ctx, w.Kind, w.Meta.Name)
+		now, err := c.get(ctx, w.traits(), w.Meta.Name)
 		if err != nil {
 			return 0, err
 		}
@@ -234,10 +243,10 @@ func (c *Client) restoreOnce(ctx context.Context, w **Workload, r *Restored) err
 	return nil
 }
 
-// delete deletes a workload; false when it was gone already.
-func (c *Client) delete(ctx context.Context, kind Kind, name string, uid types.UID) (bool, error) {
-	err := c.api(kind).delete(ctx, name, deleteOptions(uid))
-	return deleted(err), c.wrap(unlessGone(err), kind.rule("delete"), name)
+// delete deletes a Deployment of ours; false when it was gone already.
+func (c *Client) delete(ctx context.Context, name string, uid types.UID) (bool, error) {
+	err := c.Kube.AppsV1().Deployments(c.Namespace).Delete(ctx, name, deleteOptions(uid))
+	return deleted(err), c.wrap(unlessGone(err), Deployment.rule("delete"), name)
 }
 
 // deleteLease deletes the Lease. Who may not is not kept from a restore: the
@@ -306,14 +315,14 @@ func (c *Client) waitReady(ctx context.Context, w *Workload, n int32, limit time
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	seen := make(chan sighting)
-	go c.watchWorkload(w.Kind, w.Meta.Name).run(ctx, seen)
+	go c.watchWorkload(w.traits(), w.Meta.Name).run(ctx, seen)
 	for ready < n {
 		select {
 		case <-ctx.Done():
 			return ready
 		case s := <-seen:
 			for _, o := range s.objs {
-				if now := c.api(w.Kind).of(o); now != nil && now.Meta.Name == w.Meta.Name {
+				if now := w.traits().api(c).of(o); now != nil && now.Meta.Name == w.Meta.Name {
 					ready = now.Ready
 				}
 			}

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -22,7 +24,7 @@ type Environment struct {
 	// Kind and Name are the original's.
 	Kind Kind
 	Name string
-	// Original is nil when it is gone.
+	// Original is nil when it is gone, or unread.
 	Original *Workload
 	// Clone is nil when it is gone.
 	Clone *appsv1.Deployment
@@ -32,6 +34,9 @@ type Environment struct {
 	Held
 	// Services are the environment's services; Get fills it.
 	Services []ServiceState
+
+	// unread is why the original cannot be read; nil when it can.
+	unread error
 }
 
 // Held is what the Lease of a dev environment tells.
@@ -93,6 +98,10 @@ func (c *Client) List(ctx context.Context) ([]Environment, error) {
 // Get returns the dev environment of a name: its own, its workload's (also as
 // kind/name) or its clone's. NotFoundError when there is none.
 func (c *Client) Get(ctx context.Context, name string) (*Environment, error) {
+	asked, n, err := c.parseRef(name, manifest.Paths{})
+	if err != nil {
+		return nil, err
+	}
 	all, err := c.environments(ctx, true)
 	if err != nil {
 		return nil, err
@@ -103,7 +112,7 @@ func (c *Client) Get(ctx context.Context, name string) (*Environment, error) {
 		if e.service() {
 			continue
 		}
-		if e.called(name) {
+		if e.called(asked.kind, n) {
 			e.Services = servicesOf(all, e.Dev)
 			return e, nil
 		}
@@ -112,19 +121,18 @@ func (c *Client) Get(ctx context.Context, name string) (*Environment, error) {
 	return nil, &NotFoundError{Namespace: c.Namespace, Name: name, Near: near(name, names), Dev: true}
 }
 
-// called tells whether a user's name means this environment.
-func (e *Environment) called(name string) bool {
-	kind, n, err := parseRef(name)
-	if err != nil {
-		return false
-	}
+// called tells whether a user's name, with a kind or without, means this
+// environment.
+func (e *Environment) called(kind Kind, n string) bool {
 	if kind != "" {
 		return kind == e.Kind && n == e.Name
 	}
 	return n == e.Dev || n == e.Name || n == e.Name+nameSuffix
 }
 
-// environments finds originals and clones by their labels and joins them.
+// environments finds originals and clones by their labels and joins them. An
+// original of a kind that not every cluster has is found by its clone or Lease,
+// which it owns.
 func (c *Client) environments(ctx context.Context, live bool) ([]Environment, error) {
 	ours := metav1.ListOptions{LabelSelector: LabelDev + "=true"}
 	var found listing
@@ -142,22 +150,26 @@ func (c *Client) environments(ctx context.Context, live bool) ([]Environment, er
 			}
 			return nil
 		})
-		g.Go(func() error {
-			if l, err := c.Kube.CoordinationV1().Leases(c.Namespace).List(ctx, metav1.ListOptions{LabelSelector: LabelInteractive}); err == nil {
-				held = l.Items
-			}
-			return nil
-		})
 	}
+	g.Go(func() error {
+		if l, err := c.Kube.CoordinationV1().Leases(c.Namespace).List(ctx, metav1.ListOptions{LabelSelector: LabelInteractive}); err == nil {
+			held = l.Items
+		}
+		return nil
+	})
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
 	originals := slices.DeleteFunc(found.workloads, func(w *Workload) bool { return !marked(w) })
-	envs := join(found.clones, originals)
+	envs := join(found.clones, originals, held)
 	for i := range envs {
-		if err := c.findOriginal(ctx, &envs[i]); err != nil {
-			return nil, err
-		}
+		c.findOriginal(ctx, &envs[i])
+	}
+	envs = slices.DeleteFunc(envs, func(e Environment) bool {
+		// A Lease may outlive what it was for.
+		return e.Clone == nil && (e.Original == nil || !marked(e.Original))
+	})
+	for i := range envs {
 		envs[i].Pod = newestPod(pods, envs[i].Clone)
 		envs[i].addLease(held, c.now())
 	}
@@ -167,8 +179,9 @@ func (c *Client) environments(ctx context.Context, live bool) ([]Environment, er
 	return envs, nil
 }
 
-// join pairs clones with their originals.
-func join(clones []appsv1.Deployment, originals []*Workload) []Environment {
+// join pairs clones with their originals. Of the Leases those count whose owner
+// cannot be among the originals.
+func join(clones []appsv1.Deployment, originals []*Workload, held []coordinationv1.Lease) []Environment {
 	var envs []Environment
 	at := map[string]int{}
 	env := func(kind Kind, name string) *Environment {
@@ -193,7 +206,7 @@ func join(clones []appsv1.Deployment, originals []*Workload) []Environment {
 		d := &clones[i]
 		kind, name := Deployment, d.Name[:len(d.Name)-len(nameSuffix)]
 		if o := ownerIn(d.OwnerReferences); o != nil {
-			kind, name = Kind(o.Kind), o.Name
+			kind, name = kindOf(o.APIVersion, o.Kind), o.Name
 		}
 		e := env(kind, name)
 		e.Clone = d
@@ -201,18 +214,33 @@ func join(clones []appsv1.Deployment, originals []*Workload) []Environment {
 			e.Dev = dev
 		}
 	}
+	for _, l := range held {
+		o := ownerIn(l.OwnerReferences)
+		if o == nil {
+			continue
+		}
+		kind := kindOf(o.APIVersion, o.Kind)
+		if _, listed := kind.traits(); !listed {
+			env(kind, o.Name).Dev = l.Labels[LabelInteractive]
+		}
+	}
 	return envs
 }
 
 // findOriginal fetches the original of a clone where its own label does not
 // show it: the swap was stopped half-way, or somebody removed the label.
-func (c *Client) findOriginal(ctx context.Context, e *Environment) error {
+func (c *Client) findOriginal(ctx context.Context, e *Environment) {
 	if e.Original != nil {
-		return nil
+		return
 	}
-	w, err := c.get(ctx, e.Kind, e.Name)
-	e.Original = w
-	return err
+	t, err := c.known(e.Kind)
+	if err == nil {
+		e.Original, err = c.get(ctx, t, e.Name)
+	}
+	// With its kind all its objects are gone.
+	if gone := (*UnknownKindError)(nil); !errors.As(err, &gone) {
+		e.unread = err
+	}
 }
 
 // newestPod returns the newest pod of a clone that is not being deleted.

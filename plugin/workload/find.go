@@ -24,6 +24,8 @@ type Query struct {
 	Name string
 	// Selector selects the workload by its own labels, as in kubectl -l.
 	Selector string
+	// Paths are where a custom resource has what a swap needs.
+	Paths manifest.Paths
 	// Dev is the dev environment's name, by which its Lease is found.
 	Dev string
 	// Autocreate is the manifest's entry to make a workload from when there
@@ -58,7 +60,8 @@ type Found struct {
 
 // Find finds a workload and what exists of its dev environment. Everything is
 // asked at once, so that it takes one round trip. Errors: NotFoundError,
-// AmbiguousError, MadeError, NamespaceError, ForbiddenError.
+// AmbiguousError, MadeError, UnknownKindError, LayoutError, NamespaceError,
+// ForbiddenError.
 func (c *Client) Find(ctx context.Context, q Query) (*Found, error) {
 	f := &Found{}
 	var g errgroup.Group
@@ -84,7 +87,7 @@ func (c *Client) Find(ctx context.Context, q Query) (*Found, error) {
 			f.Workload, f.Clone, err = c.bySelector(ctx, q.Selector)
 			return err
 		}
-		f.Workload, f.Clone, err = c.byName(ctx, q.Name)
+		f.Workload, f.Clone, err = c.byName(ctx, q.Name, q.Paths)
 		return err
 	})
 	if err := g.Wait(); err != nil {
@@ -92,9 +95,9 @@ func (c *Client) Find(ctx context.Context, q Query) (*Found, error) {
 	}
 	if f.Workload != nil {
 		if by := maker(f.Workload); by != nil {
-			return nil, &MadeError{Workload: f.String(), By: ref(Kind(by.Kind), by.Name)}
+			return nil, &MadeError{Workload: f.String(), By: ref(kindOf(by.APIVersion, by.Kind), by.Name)}
 		}
-		return f, nil
+		return f, f.check(q.Paths)
 	}
 	if err := c.namespaceExists(ctx); err != nil {
 		return nil, err
@@ -113,14 +116,14 @@ func (c *Client) Find(ctx context.Context, q Query) (*Found, error) {
 // byName finds a workload and its clone; both are nil when there is none. A
 // name without a kind is most often a Deployment's or a StatefulSet's: the
 // other kinds are asked for only when it is neither's.
-func (c *Client) byName(ctx context.Context, name string) (*Workload, *appsv1.Deployment, error) {
-	kind, name, err := parseRef(name)
+func (c *Client) byName(ctx context.Context, name string, paths manifest.Paths) (*Workload, *appsv1.Deployment, error) {
+	asked, name, err := c.parseRef(name, paths)
 	if err != nil {
 		return nil, nil, err
 	}
-	usual, others := []Kind{kind}, []Kind(nil)
-	if kind == "" {
-		usual, others = []Kind{Deployment, StatefulSet}, []Kind{ReplicaSet, DaemonSet, Job, CronJob}
+	usual, others := []traits{asked}, []traits(nil)
+	if asked.kind == "" {
+		usual, others = kinds()[:usualKinds], kinds()[usualKinds:]
 	}
 	var clone *appsv1.Deployment
 	var w *Workload
@@ -145,16 +148,16 @@ func (c *Client) byName(ctx context.Context, name string) (*Workload, *appsv1.De
 	if owner == nil {
 		return nil, nil, nil
 	}
-	return c.byName(ctx, ref(Kind(owner.Kind), owner.Name))
+	return c.byName(ctx, ref(kindOf(owner.APIVersion, owner.Kind), owner.Name), paths)
 }
 
 // first returns the workload of a name, that of the first kind which has one;
 // nil when there is none.
-func (c *Client) first(ctx context.Context, asked []Kind, name string) (*Workload, error) {
+func (c *Client) first(ctx context.Context, asked []traits, name string) (*Workload, error) {
 	found, errs := make([]*Workload, len(asked)), make([]error, len(asked))
 	var g errgroup.Group
-	for i, k := range asked {
-		g.Go(func() error { found[i], errs[i] = c.get(ctx, k, name); return nil })
+	for i, t := range asked {
+		g.Go(func() error { found[i], errs[i] = c.get(ctx, t, name); return nil })
 	}
 	_ = g.Wait() // the errors are in errs
 	for _, w := range found {
@@ -170,24 +173,22 @@ func isClone(w *Workload) bool {
 	return w.Meta.Labels[LabelClone] != "" && strings.HasSuffix(w.Meta.Name, nameSuffix)
 }
 
-// ownerIn returns the reference to the original of a clone; nil when there is
-// none of a kind that can be swapped.
+// ownerIn returns the reference to the original of what a swap has made; nil
+// when there is none.
 func ownerIn(refs []metav1.OwnerReference) *metav1.OwnerReference {
-	for i, r := range refs {
-		if _, ok := Kind(r.Kind).traits(); ok {
-			return &refs[i]
-		}
+	if len(refs) == 0 {
+		return nil
 	}
-	return nil
+	return &refs[0]
 }
 
 // get returns a workload, or nil when there is none.
-func (c *Client) get(ctx context.Context, kind Kind, name string) (*Workload, error) {
-	w, err := c.api(kind).get(ctx, name)
+func (c *Client) get(ctx context.Context, t traits, name string) (*Workload, error) {
+	w, err := t.api(c).get(ctx, name)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
-	return w, c.wrap(err, kind.rule("get"), name)
+	return w, c.wrap(err, t.rule("get"), name)
 }
 
 // getClone returns the clone of a workload, or nil when there is none.
@@ -251,7 +252,7 @@ func (c *Client) list(ctx context.Context, opts metav1.ListOptions) (listing, er
 			api := t.api(c)
 			objs, err := api.list(ctx, opts)
 			if err != nil {
-				err = c.wrap(err, t.kind.rule("list"), "")
+				err = c.wrap(err, t.rule("list"), "")
 				if !apierrors.IsForbidden(err) || t.kind == Deployment {
 					return err
 				}
@@ -294,7 +295,7 @@ func (c *Client) notFound(ctx context.Context, q Query) error {
 		// The names are an extra; that nothing was found stands.
 		return e
 	}
-	kind, want, err := parseRef(q.Name)
+	asked, want, err := c.parseRef(q.Name, q.Paths)
 	if err != nil {
 		return err
 	}
@@ -306,7 +307,7 @@ func (c *Client) notFound(ctx context.Context, q Query) error {
 		names = append(names, w.Meta.Name)
 	}
 	e.Near = near(want, names)
-	if kind != "" {
+	if asked.kind != "" {
 		e.Near = withKinds(e.Near, l.workloads)
 	}
 	return e

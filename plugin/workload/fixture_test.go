@@ -26,7 +26,9 @@ const (
 func newClient(t *testing.T, objects ...runtime.Object) (*Client, *fake.Clientset) {
 	t.Helper()
 	kube := fake.NewClientset(objects...)
-	return &Client{Kube: kube, Namespace: testNamespace, Now: func() time.Time {
+	// A server that has no kinds at all is none to discovery.
+	kube.Resources = []*metav1.APIResourceList{{GroupVersion: "v1", APIResources: []metav1.APIResource{{Name: "pods", Kind: "Pod", Namespaced: true}}}}
+	return &Client{Kube: kube, Mapper: NewMapper(kube.Discovery()), Namespace: testNamespace, Now: func() time.Time {
 		return time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	}}, kube
 }
@@ -123,6 +125,12 @@ func testCronJob(name string) *batchv1.CronJob {
 			JobTemplate: batchv1.JobTemplateSpec{Spec: batchv1.JobSpec{Template: d.Spec.Template}},
 		},
 	}
+}
+
+// known is what is known of a kind that every cluster has.
+func known(k Kind) traits {
+	t, _ := k.traits()
+	return t
 }
 
 // testObject returns an object of any kind.

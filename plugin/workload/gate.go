@@ -14,8 +14,8 @@ type gate struct {
 	// shut returns the field's value that takes the pods out of service.
 	shut func(*Workload) any
 	// open returns what a merge patch sets the field to, so that the workload
-	// has n replicas again; nil when that is so already.
-	open func(w *Workload, n int32) any
+	// has n replicas again; ok is false when that is so already.
+	open func(w *Workload, n int32) (v any, ok bool)
 	// counted is false when the pods come back without knowing their number.
 	counted bool
 	// state says what a workload of n replicas is: "3 replicas".
@@ -36,15 +36,12 @@ func (g gate) nested(v any) map[string]any {
 func (g gate) pointer() string { return "/" + strings.Join(g.path, "/") }
 
 // byCount is the gate of what is scaled.
-func byCount() gate {
+func byCount(path ...string) gate {
 	return gate{
-		path: []string{"spec", "replicas"},
+		path: path,
 		shut: func(*Workload) any { return int64(0) },
-		open: func(w *Workload, n int32) any {
-			if n == w.Replicas {
-				return nil
-			}
-			return n
+		open: func(w *Workload, n int32) (any, bool) {
+			return unlessUnset(w, n), n != w.Replicas
 		},
 		counted: true,
 		state:   func(n int32) string { return quantity(n, "replica") },
@@ -53,15 +50,12 @@ func byCount() gate {
 }
 
 // bySuspension is the gate of what runs to an end: not suspended is one replica.
-func bySuspension() gate {
+func bySuspension(path ...string) gate {
 	return gate{
-		path: []string{"spec", "suspend"},
+		path: path,
 		shut: func(*Workload) any { return true },
-		open: func(w *Workload, n int32) any {
-			if n == w.Replicas {
-				return nil
-			}
-			return n == 0
+		open: func(w *Workload, n int32) (any, bool) {
+			return unlessUnset(w, n == 0), n != w.Replicas
 		},
 		counted: true,
 		state: func(n int32) string {
@@ -72,6 +66,15 @@ func bySuspension() gate {
 		},
 		opened: func(int32) string { return "was resumed" },
 	}
+}
+
+// unlessUnset returns a value of the gate's field, or nil, which removes the
+// field, where it was not there before the swap.
+func unlessUnset(w *Workload, v any) any {
+	if recordOf(w).Unset {
+		return nil
+	}
+	return v
 }
 
 // nowhere is the node label that a DaemonSet out of service asks for. No node
@@ -91,11 +94,8 @@ func byNode() gate {
 			}
 			return m
 		},
-		open: func(w *Workload, _ int32) any {
-			if !w.Nowhere {
-				return nil
-			}
-			return map[string]any{nowhere: nil}
+		open: func(w *Workload, _ int32) (any, bool) {
+			return map[string]any{nowhere: nil}, w.Nowhere
 		},
 		state:  func(n int32) string { return quantity(n, "node") },
 		opened: func(int32) string { return "was sent to its nodes again" },

@@ -34,7 +34,7 @@ func TestSuspensionComesBack(t *testing.T) {
 				}
 				c, _ := newClient(t, o)
 				swap(t, c, "api", testSpec("api"))
-				w, err := c.get(t.Context(), kind, "api")
+				w, err := c.get(t.Context(), known(kind), "api")
 				if err != nil || w.Replicas != 0 {
 					t.Fatalf("swapped to %+v, %v", w, err)
 				}
@@ -45,7 +45,7 @@ func TestSuspensionComesBack(t *testing.T) {
 				if err == nil && tt.fails != "" || err != nil && err.Error() != w.String()+tt.fails {
 					t.Errorf("error %v", err)
 				}
-				if w, err = c.get(t.Context(), kind, "api"); err != nil || (w.Replicas == 0) != tt.after || done[0].State != tt.state {
+				if w, err = c.get(t.Context(), known(kind), "api"); err != nil || (w.Replicas == 0) != tt.after || done[0].State != tt.state {
 					t.Errorf("restored to %d, %+v, %v", w.Replicas, done, err)
 				}
 			})

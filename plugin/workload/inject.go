@@ -154,7 +154,7 @@ func checkPrior(w *Workload, prior *appsv1.Deployment, s *Spec) error {
 	other, service := devOf(prior.Labels)
 	if owner := ownerIn(prior.OwnerReferences); owner != nil {
 		// A workload of another kind may have the same name.
-		of = ref(Kind(owner.Kind), owner.Name)
+		of = ref(kindOf(owner.APIVersion, owner.Kind), owner.Name)
 	}
 	if other != s.Dev.Name || service != (s.Main != nil) || of != w.String() {
 		return &InUseError{Workload: of, Dev: other}
@@ -325,6 +325,6 @@ func deployment(w *Workload, s *Spec, t *corev1.PodTemplateSpec) *appsv1.Deploym
 // together with it.
 func ownerOf(w *Workload) metav1.OwnerReference {
 	return metav1.OwnerReference{
-		APIVersion: w.Kind.apiVersion(), Kind: string(w.Kind), Name: w.Meta.Name, UID: w.Meta.UID,
+		APIVersion: w.traits().apiVersion(), Kind: w.Kind.name(), Name: w.Meta.Name, UID: w.Meta.UID,
 	}
 }

@@ -15,7 +15,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 )
@@ -69,6 +69,8 @@ func cases() map[string]func(*Spec) {
 		},
 		"replicaset": func(s *Spec) {},
 		"daemonset":  func(s *Spec) {},
+		"rollout":    func(s *Spec) {},
+		"flow":       func(s *Spec) { s.Dev.Paths = manifest.Paths{Template: "spec.job.podTemplate", Suspend: "spec.paused"} },
 		"job":        func(s *Spec) {},
 		"cronjob":    func(s *Spec) { s.Dev.Metadata.Labels = map[string]string{"role": "dev"} },
 	}
@@ -77,9 +79,9 @@ func cases() map[string]func(*Spec) {
 func TestClone(t *testing.T) {
 	for name, edit := range cases() {
 		t.Run(name, func(t *testing.T) {
-			w := readWorkload(t, filepath.Join("testdata", name+".yaml"))
 			s := testSpec("api")
 			edit(&s)
+			w := readWorkload(t, filepath.Join("testdata", name+".yaml"), s.Dev.Paths)
 			before := w.Template.DeepCopy()
 			r, err := Clone(w, nil, s)
 			if err != nil {
@@ -146,17 +148,22 @@ func checkGolden(t *testing.T, file string, objects ...any) {
 	}
 }
 
-func readWorkload(t *testing.T, file string) *Workload {
+func readWorkload(t *testing.T, file string, paths manifest.Paths) *Workload {
 	t.Helper()
 	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var kind metav1.TypeMeta
-	if err := yaml.Unmarshal(b, &kind); err != nil {
+	var object map[string]any
+	if err := yaml.Unmarshal(b, &object); err != nil {
 		t.Fatal(err)
 	}
-	o := blank(Kind(kind.Kind))
+	u := &unstructured.Unstructured{Object: object}
+	kind := kindOf(u.GetAPIVersion(), u.GetKind())
+	if _, ok := kind.traits(); !ok {
+		return customWorkload(t, string(b), paths)
+	}
+	o := blank(kind)
 	if err := yaml.UnmarshalStrict(b, o); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -58,7 +59,8 @@ func (c *Client) kedaScalers(ctx context.Context) []Autoscaler {
 func kedaScalerOf(o *unstructured.Unstructured) Autoscaler {
 	a := Autoscaler{Name: o.GetName(), kind: Deployment, keda: o}
 	if kind, _, _ := unstructured.NestedString(o.Object, "spec", "scaleTargetRef", "kind"); kind != "" {
-		a.kind = Kind(kind)
+		version, _, _ := unstructured.NestedString(o.Object, "spec", "scaleTargetRef", "apiVersion")
+		a.kind = kindOf(cmp.Or(version, "apps/v1"), kind)
 	}
 	a.of, _, _ = unstructured.NestedString(o.Object, "spec", "scaleTargetRef", "name")
 	have := o.GetAnnotations()

@@ -142,9 +142,14 @@ func observe[L runtime.Object](rule Rule, api observed[L], opts metav1.ListOptio
 }
 
 // watchWorkload watches the one workload of a name.
-func (c *Client) watchWorkload(kind Kind, name string) source {
+func (c *Client) watchWorkload(t traits, name string) source {
 	opts := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", name).String()}
-	return c.api(kind).watch(kind.rule("watch"), opts)
+	return t.api(c).watch(t.rule("watch"), opts)
+}
+
+func (c *Client) watchClone(name string) source {
+	t, _ := Deployment.traits()
+	return c.watchWorkload(t, name)
 }
 
 func (c *Client) watchPods(labelSelector string) source {

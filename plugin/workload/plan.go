@@ -110,7 +110,7 @@ func (c *Client) planOriginal(f *Found, s *Spec) ([]Planned, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan := []Planned{{Object: original, rule: f.Kind.rule("patch"), patch: types.ApplyPatchType}}
+	plan := []Planned{{Object: original, rule: f.traits().rule("patch"), patch: types.ApplyPatchType}}
 	return append(plan, c.plannedPauses(f)...), nil
 }
 
@@ -142,7 +142,7 @@ func (c *Client) DryRun(ctx context.Context, plan []Planned) ([]Difference, erro
 		if err != nil {
 			return nil, c.wrap(err, p.rule, o.GetName())
 		}
-		if p.rule.Resource == Deployment.resource() && p.patch == "" {
+		if p.rule == Deployment.rule("create") && p.patch == "" {
 			made = d.After.GetUID()
 		}
 		done = append(done, d)

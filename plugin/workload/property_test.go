@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -164,7 +165,7 @@ func TestCloneIsStable(t *testing.T) {
 		if diff := cmp.Diff(first, second); diff != "" {
 			t.Errorf("rendered again: %s", diff)
 		}
-		if diff := cmp.Diff(workloadOf(o), w); diff != "" {
+		if diff := cmp.Diff(workloadOf(o), w, cmpopts.IgnoreUnexported(Workload{})); diff != "" {
 			t.Errorf("the original was changed: %s", diff)
 		}
 		for k, v := range first.Clone.Spec.Selector.MatchLabels {

@@ -19,6 +19,10 @@ type record struct {
 	Owners []metav1.ManagedFieldsEntry `json:"replicasOwners,omitempty"`
 	// Pauses are the annotations that keep a GitOps tool off the workload.
 	Pauses []string `json:"pauses,omitempty"`
+	// Unset is true when the gate's field was not there before the swap.
+	Unset bool `json:"unset,omitempty"`
+	// Paths are where the parts of a custom resource are; nil for others.
+	Paths *manifest.Paths `json:"paths,omitempty"`
 }
 
 // recordOf returns the record of a swapped workload, empty where it has none
@@ -73,9 +77,12 @@ func ScaledDown(w *Workload, dev string, md manifest.Metadata) (*unstructured.Un
 	labels[LabelDev] = "true"
 	annotations := added(w.Meta.Annotations, merged(md.Annotations, pauses(&w.Meta)), ownKeys(w.Meta.ManagedFields, "annotations", false))
 	r := record{Dev: dev, Owners: ownersOf(w.Meta.ManagedFields, w.gate().path), Pauses: pausesIn(w, annotations)}
+	if w.custom != nil {
+		r.Unset, r.Paths = w.custom.unset, &w.custom.paths
+	}
 	if marked(w) && w.Replicas == 0 {
-		// It is swapped already: the owners are those of before that swap.
-		r.Owners = recordOf(w).Owners
+		// It is swapped already: this is of before that swap.
+		r.Owners, r.Unset = recordOf(w).Owners, recordOf(w).Unset
 	}
 	raw, err := json.Marshal(r)
 	if err != nil {
@@ -85,8 +92,8 @@ func ScaledDown(w *Workload, dev string, md manifest.Metadata) (*unstructured.Un
 	annotations[AnnotationMode] = ModeSync
 	annotations[AnnotationSwap] = string(raw)
 	u := &unstructured.Unstructured{Object: w.gate().nested(w.gate().shut(w))}
-	u.SetAPIVersion(w.Kind.apiVersion())
-	u.SetKind(string(w.Kind))
+	u.SetAPIVersion(w.traits().apiVersion())
+	u.SetKind(w.Kind.name())
 	u.SetName(w.Meta.Name)
 	u.SetNamespace(w.Meta.Namespace)
 	u.SetUID(w.Meta.UID)
@@ -120,8 +127,8 @@ func openPatch(w *Workload) ([]byte, error) {
 	if !ok {
 		return nil, lost(w)
 	}
-	v := w.gate().open(w, n)
-	if v == nil {
+	v, ok := w.gate().open(w, n)
+	if !ok {
 		return nil, nil
 	}
 	patch := w.gate().nested(v)

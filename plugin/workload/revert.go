@@ -74,7 +74,7 @@ func (c *Client) Guard(ctx context.Context, w *Workload, report func(Revert)) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	seen := make(chan sighting)
-	go c.watchWorkload(w.Kind, w.Meta.Name).run(ctx, seen)
+	go c.watchWorkload(w.traits(), w.Meta.Name).run(ctx, seen)
 	told := map[string]bool{}
 	for {
 		select {
@@ -85,7 +85,7 @@ func (c *Client) Guard(ctx context.Context, w *Workload, report func(Revert)) {
 				return
 			}
 			for _, o := range s.objs {
-				now := c.api(w.Kind).of(o)
+				now := w.traits().api(c).of(o)
 				if now == nil || now.Meta.UID != w.Meta.UID || now.Meta.DeletionTimestamp != nil {
 					continue
 				}

@@ -54,7 +54,7 @@ func TestCloneOfService(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			w := readWorkload(t, filepath.Join("testdata", tt.original+".yaml"))
+			w := readWorkload(t, filepath.Join("testdata", tt.original+".yaml"), tt.service.Paths)
 			main := sharing(&tt.service)
 			if tt.edit != nil {
 				tt.edit(main)

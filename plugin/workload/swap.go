@@ -173,10 +173,13 @@ func (c *Client) scaleDown(ctx context.Context, w *Workload, s *Spec) error {
 			return fmt.Errorf("rendering %s: %w", w, err)
 		}
 		_, err = c.patch(ctx, w, types.ApplyPatchType, body)
+		if w.custom != nil && undeclared(err) {
+			return w.shapeless()
+		}
 		if !apierrors.IsConflict(err) {
 			return err
 		}
-		now, err := c.get(ctx, w.Kind, w.Meta.Name)
+		now, err := c.get(ctx, w.traits(), w.Meta.Name)
 		if err != nil {
 			return err
 		}
@@ -218,6 +221,6 @@ func (c *Client) patch(ctx context.Context, w *Workload, pt types.PatchType, bod
 	if pt == types.ApplyPatchType {
 		opts = applyOptions()
 	}
-	now, err := c.api(w.Kind).patch(ctx, w.Meta.Name, pt, body, opts)
-	return now, c.wrap(err, w.Kind.rule("patch"), w.Meta.Name)
+	now, err := w.traits().api(c).patch(ctx, w.Meta.Name, pt, body, opts)
+	return now, c.wrap(err, w.traits().rule("patch"), w.Meta.Name)
 }

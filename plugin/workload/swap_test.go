@@ -26,7 +26,7 @@ func TestRestoreGivesBack(t *testing.T) {
 	apply := func(manager string, op metav1.ManagedFieldsOperationType, sub string) func(*metav1.ObjectMeta, traits) {
 		return func(m *metav1.ObjectMeta, of traits) {
 			m.ManagedFields = append(m.ManagedFields, metav1.ManagedFieldsEntry{
-				Manager: manager, Operation: op, APIVersion: of.kind.apiVersion(), Subresource: sub, FieldsType: "FieldsV1",
+				Manager: manager, Operation: op, APIVersion: of.apiVersion(), Subresource: sub, FieldsType: "FieldsV1",
 				FieldsV1: metav1.NewFieldsV1(fieldsAt(of.gate)),
 			})
 		}
@@ -100,7 +100,7 @@ func checkRoundTrip(t interface {
 			t.Fatal(err)
 		}
 	}
-	w, err := c.get(ctx, kind, name)
+	w, err := c.get(ctx, known(kind), name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func checkRoundTrip(t interface {
 	if diff := cmp.Diff(before, jsonOf(t, kube, kind, name)); diff != "" {
 		t.Errorf("the restored %s differs (-before +after):\n%s", kind, diff)
 	}
-	w, err = c.get(ctx, kind, name)
+	w, err = c.get(ctx, known(kind), name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func managersOf(w *Workload) []string {
 // jsonOf returns an object as JSON, without what a restore may change.
 func jsonOf(t interface{ Fatal(...any) }, kube *fake.Clientset, kind Kind, name string) string {
 	c := &Client{Kube: kube, Namespace: testNamespace}
-	all, err := c.api(kind).list(newContext(), metav1.ListOptions{})
+	all, err := known(kind).api(c).list(newContext(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func TestRestoreKeepsWhatOthersChanged(t *testing.T) {
 	if *d.Spec.Replicas != 5 || d.Labels["theirs"] != "yes" || d.Spec.Template.Spec.ServiceAccountName != "other" || d.Labels[LabelDev] != "" {
 		t.Errorf("somebody's change is lost: %+v", d)
 	}
-	if got := ownersOf(d.ManagedFields, byCount().path); len(got) != 1 || got[0].Manager != "somebody" {
+	if got := ownersOf(d.ManagedFields, known(Deployment).gate.path); len(got) != 1 || got[0].Manager != "somebody" {
 		t.Errorf("spec.replicas is owned by %v", got)
 	}
 }

@@ -102,7 +102,7 @@ func (c *Client) Wait(ctx context.Context, t Target, o WaitOptions) (*corev1.Pod
 	seen := make(chan sighting)
 	for _, s := range []source{
 		c.watchPods(t.label() + "=" + t.Dev),
-		c.watchWorkload(Deployment, t.Clone),
+		c.watchClone(t.Clone),
 		c.watchEvents(),
 	} {
 		go s.run(watching, seen)

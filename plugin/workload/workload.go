@@ -13,6 +13,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
@@ -79,10 +80,12 @@ const nameSuffix = "-okteto"
 type Client struct {
 	// Kube is the API server.
 	Kube kubernetes.Interface
-	// Dynamic is the API server for what not every cluster has; nil knows of
-	// none of it. DryRun needs it.
+	// Dynamic is the API server for objects of any kind, and Mapper tells what
+	// kinds it has. Without Dynamic nothing is known of kinds that not every
+	// cluster has; DryRun needs it for all.
 	Dynamic dynamic.Interface
-	// Config is the connection behind both; only Exec needs it.
+	Mapper  meta.RESTMapper
+	// Config is the connection behind Kube; only Exec needs it.
 	Config *rest.Config
 	// Namespace is where everything happens.
 	Namespace string
@@ -114,6 +117,10 @@ type Workload struct {
 	Nowhere bool
 	// Stateful is what only a StatefulSet has; nil otherwise.
 	Stateful *Stateful
+
+	// custom is what is known of a kind that not every cluster has; nil for
+	// others.
+	custom *custom
 }
 
 // Stateful is what only a StatefulSet has.

@@ -226,7 +226,7 @@ func (c *cluster) swap(name string, s Spec) *Swapped {
 // snapshot is an object as JSON, without what a restore may change.
 func (c *cluster) snapshot(kind Kind, name string) (string, []metav1.ManagedFieldsEntry) {
 	c.t.Helper()
-	all, err := c.api(kind).list(c.t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=" + name})
+	all, err := known(kind).api(c.Client).list(c.t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=" + name})
 	if err != nil || len(all) != 1 {
 		c.t.Fatal(all, err)
 	}
@@ -266,7 +266,7 @@ func TestClusterRoundTrip(t *testing.T) {
 	for how, do := range made {
 		for _, traits := range kinds() {
 			kind := traits.kind
-			if how == "scaled" && joined(traits.gate.path) != joined(byCount().path) {
+			if how == "scaled" && joined(traits.gate.path) != joined(known(Deployment).gate.path) {
 				continue
 			}
 			t.Run(how+"/"+string(kind), func(t *testing.T) {
@@ -296,7 +296,7 @@ func (c *cluster) ready(kind Kind, name string) {
 		c.kubectl("", "rollout", "status", "--timeout=60s", ref(kind, name))
 		return
 	}
-	w, err := c.get(c.t.Context(), kind, name)
+	w, err := c.get(c.t.Context(), known(kind), name)
 	if err != nil {
 		c.t.Fatal(err)
 	}
