@@ -131,6 +131,8 @@ func (c *Client) DryRun(ctx context.Context, plan []Planned) ([]Difference, erro
 	for _, p := range plan {
 		o := p.Object.DeepCopy()
 		own(o, made)
+		// Nothing is stored, so that who writes meanwhile is in nobody's way.
+		o.SetResourceVersion("")
 		r := c.Dynamic.Resource(schema.GroupVersionResource{Group: p.rule.Group, Version: o.GroupVersionKind().Version, Resource: p.rule.Resource}).Namespace(c.Namespace)
 		var d Difference
 		var err error
