@@ -140,7 +140,7 @@ func hintWorkload(err error) string {
 	case errors.As(err, &missing) && missing.Dev:
 		return fmt.Sprintf("`kubectl okteto up %s` begins", missing.Name)
 	case errors.As(err, &missing):
-		return fmt.Sprintf("`kubectl get deployments,statefulsets,replicasets,daemonsets,jobs,cronjobs -n %s` lists what there is; "+
+		return fmt.Sprintf("`kubectl get deployments,statefulsets,replicasets,daemonsets,jobs,cronjobs,pods -n %s` lists what there is; "+
 			"autocreate: true in the manifest makes a workload from an image", missing.Namespace)
 	case errors.As(err, &container):
 		return "name one of them as `container` in the manifest, or leave it out for the first"

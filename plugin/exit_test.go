@@ -81,7 +81,7 @@ func TestHint(t *testing.T) {
 		{&url.Error{Err: errors.New("EOF")}, "is the cluster reachable? `kubectl cluster-info` asks it the same way"},
 
 		{&workload.NotFoundError{Name: "api", Dev: true}, "`kubectl okteto up api` begins"},
-		{&workload.NotFoundError{Namespace: "shop"}, "`kubectl get deployments,statefulsets,replicasets,daemonsets,jobs,cronjobs -n shop` lists what there is; " +
+		{&workload.NotFoundError{Namespace: "shop"}, "`kubectl get deployments,statefulsets,replicasets,daemonsets,jobs,cronjobs,pods -n shop` lists what there is; " +
 			"autocreate: true in the manifest makes a workload from an image"},
 		{&workload.ContainerError{}, "name one of them as `container` in the manifest, or leave it out for the first"},
 		{&workload.AmbiguousError{}, "make the selector narrower, or name one of them instead"},

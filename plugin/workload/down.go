@@ -151,6 +151,11 @@ func (c *Client) restore(ctx context.Context, e *Environment, scalers []Autoscal
 	var errs []error
 	switch w := e.Original; {
 	case w == nil:
+	case w.pod != nil:
+		if err := c.remake(ctx, w, &r); err != nil {
+			// The clone knows what the pod was.
+			return r, err
+		}
 	case autocreated(w):
 		gone, err := c.delete(ctx, w.Meta.Name, w.Meta.UID)
 		r.Sandbox = gone

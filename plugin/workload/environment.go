@@ -204,9 +204,9 @@ func join(clones []appsv1.Deployment, originals []*Workload, held []coordination
 	}
 	for i := range clones {
 		d := &clones[i]
-		kind, name := Deployment, d.Name[:len(d.Name)-len(nameSuffix)]
-		if o := ownerIn(d.OwnerReferences); o != nil {
-			kind, name = kindOf(o.APIVersion, o.Kind), o.Name
+		kind, name := originalIn(&d.ObjectMeta)
+		if name == "" {
+			kind, name = Deployment, d.Name[:len(d.Name)-len(nameSuffix)]
 		}
 		e := env(kind, name)
 		e.Clone = d
@@ -236,6 +236,9 @@ func (c *Client) findOriginal(ctx context.Context, e *Environment) {
 	t, err := c.known(e.Kind)
 	if err == nil {
 		e.Original, err = c.get(ctx, t, e.Name)
+	}
+	if e.Clone != nil && e.Kind == Pod {
+		e.Original = lastSeen(e.Original, &e.Clone.ObjectMeta)
 	}
 	// With its kind all its objects are gone.
 	if gone := (*UnknownKindError)(nil); !errors.As(err, &gone) {

@@ -94,8 +94,8 @@ func (c *Client) Find(ctx context.Context, q Query) (*Found, error) {
 		return nil, err
 	}
 	if f.Workload != nil {
-		if by := maker(f.Workload); by != nil {
-			return nil, &MadeError{Workload: f.String(), By: ref(kindOf(by.APIVersion, by.Kind), by.Name)}
+		if by, made := c.maker(ctx, f.Workload); made {
+			return nil, &MadeError{Workload: f.String(), By: by}
 		}
 		return f, f.check(q.Paths)
 	}
@@ -138,17 +138,20 @@ func (c *Client) byName(ctx context.Context, name string, paths manifest.Paths) 
 		// That one of these may not be read says nothing to who has none.
 		w, _ = c.first(ctx, others, name)
 	}
+	if clone != nil && (asked.kind == "" || asked.kind == Pod) {
+		w = lastSeen(w, &clone.ObjectMeta)
+	}
 	switch {
 	case w == nil:
 		return nil, nil, missed
 	case !isClone(w):
 		return w, clone, nil
 	}
-	owner := ownerIn(w.Meta.OwnerReferences)
-	if owner == nil {
+	kind, name := originalIn(&w.Meta)
+	if name == "" {
 		return nil, nil, nil
 	}
-	return c.byName(ctx, ref(kindOf(owner.APIVersion, owner.Kind), owner.Name), paths)
+	return c.byName(ctx, ref(kind, name), paths)
 }
 
 // first returns the workload of a name, that of the first kind which has one;
@@ -180,6 +183,17 @@ func ownerIn(refs []metav1.OwnerReference) *metav1.OwnerReference {
 		return nil
 	}
 	return &refs[0]
+}
+
+// originalIn returns the original of a clone; no name when it does not tell.
+func originalIn(clone *metav1.ObjectMeta) (Kind, string) {
+	if w := remembered(clone); w != nil {
+		return Pod, w.Meta.Name
+	}
+	if o := ownerIn(clone.OwnerReferences); o != nil {
+		return kindOf(o.APIVersion, o.Kind), o.Name
+	}
+	return "", ""
 }
 
 // get returns a workload, or nil when there is none.

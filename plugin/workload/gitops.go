@@ -53,10 +53,13 @@ func pausesIn(w *Workload, annotations map[string]string) []string {
 	return slices.Compact(keys)
 }
 
-// Managed says, for each GitOps tool that manages the workload, what becomes
-// of that in development.
+// Managed says what becomes in development of a workload that nobody manages,
+// or, for each GitOps tool that manages it, of that.
 func (w *Workload) Managed() []string {
 	var said []string
+	if w.pod != nil && w.Replicas != 0 && w.pod.Status.Phase == "" {
+		said = append(said, fmt.Sprintf("%s has no controller: it is deleted, and down makes it again; what only it had on its disk is lost", w))
+	}
 	p := pauses(&w.Meta)
 	for _, key := range slices.Sorted(maps.Keys(p)) {
 		if v, there := w.Meta.Annotations[key]; !there || v == disabled {

@@ -152,9 +152,9 @@ func checkPrior(w *Workload, prior *appsv1.Deployment, s *Spec) error {
 	}
 	of := w.String()
 	other, service := devOf(prior.Labels)
-	if owner := ownerIn(prior.OwnerReferences); owner != nil {
+	if kind, name := originalIn(&prior.ObjectMeta); name != "" {
 		// A workload of another kind may have the same name.
-		of = ref(kindOf(owner.APIVersion, owner.Kind), owner.Name)
+		of = ref(kind, name)
 	}
 	if other != s.Dev.Name || service != (s.Main != nil) || of != w.String() {
 		return &InUseError{Workload: of, Dev: other}
@@ -302,6 +302,9 @@ func deployment(w *Workload, s *Spec, t *corev1.PodTemplateSpec) *appsv1.Deploym
 	if s.Holder != "" {
 		annotations[AnnotationHolder] = s.Holder
 	}
+	if w.pod != nil {
+		annotations[AnnotationPod] = memoryOf(w.pod)
+	}
 	return &appsv1.Deployment{
 		TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: string(Deployment)},
 		ObjectMeta: metav1.ObjectMeta{
@@ -309,7 +312,7 @@ func deployment(w *Workload, s *Spec, t *corev1.PodTemplateSpec) *appsv1.Deploym
 			Namespace:       w.Meta.Namespace,
 			Labels:          labels,
 			Annotations:     annotations,
-			OwnerReferences: []metav1.OwnerReference{ownerOf(w)},
+			OwnerReferences: owned(w),
 		},
 		Spec: appsv1.DeploymentSpec{
 			Replicas:             new(int32(1)),
@@ -321,8 +324,16 @@ func deployment(w *Workload, s *Spec, t *corev1.PodTemplateSpec) *appsv1.Deploym
 	}
 }
 
-// ownerOf makes the garbage collector delete what is made for a workload
-// together with it.
+// owned makes the garbage collector delete what is made for a workload together
+// with it, but for a pod, which is not there meanwhile.
+func owned(w *Workload) []metav1.OwnerReference {
+	if w.pod != nil {
+		return nil
+	}
+	return []metav1.OwnerReference{ownerOf(w)}
+}
+
+// ownerOf refers to a workload.
 func ownerOf(w *Workload) metav1.OwnerReference {
 	return metav1.OwnerReference{
 		APIVersion: w.traits().apiVersion(), Kind: w.Kind.name(), Name: w.Meta.Name, UID: w.Meta.UID,

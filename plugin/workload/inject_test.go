@@ -72,6 +72,7 @@ func cases() map[string]func(*Spec) {
 		"rollout":    func(s *Spec) {},
 		"flow":       func(s *Spec) { s.Dev.Paths = manifest.Paths{Template: "spec.job.podTemplate", Suspend: "spec.paused"} },
 		"job":        func(s *Spec) {},
+		"pod":        func(s *Spec) {},
 		"cronjob":    func(s *Spec) { s.Dev.Metadata.Labels = map[string]string{"role": "dev"} },
 	}
 }
@@ -90,11 +91,15 @@ func TestClone(t *testing.T) {
 			if diff := cmp.Diff(before, &w.Template); diff != "" {
 				t.Errorf("the original was changed: %s", diff)
 			}
-			down, err := ScaledDown(w, s.Dev.Name, s.Dev.Metadata)
-			if err != nil {
-				t.Fatal(err)
+			golden := []any{r.Clone}
+			if w.pod == nil { // else it is deleted
+				down, err := ScaledDown(w, s.Dev.Name, s.Dev.Metadata)
+				if err != nil {
+					t.Fatal(err)
+				}
+				golden = append(golden, down)
 			}
-			checkGolden(t, filepath.Join("testdata", name+".golden.yaml"), r.Clone, down)
+			checkGolden(t, filepath.Join("testdata", name+".golden.yaml"), golden...)
 
 			again, err := Clone(w, r.Clone, s)
 			if err != nil {
@@ -183,6 +188,8 @@ func blank(kind Kind) runtime.Object {
 		return &batchv1.Job{}
 	case CronJob:
 		return &batchv1.CronJob{}
+	case Pod:
+		return &corev1.Pod{}
 	}
 	return &appsv1.Deployment{}
 }

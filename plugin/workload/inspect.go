@@ -96,6 +96,13 @@ func (c *Client) Workdir(ctx context.Context, w *Workload) string {
 
 // runningPod returns a pod of the original that runs; nil when none is found.
 func (c *Client) runningPod(ctx context.Context, w *Workload) *corev1.Pod {
+	if w.pod != nil {
+		p, err := c.Kube.CoreV1().Pods(c.Namespace).Get(ctx, w.Meta.Name, metav1.GetOptions{})
+		if err != nil || p.Status.Phase != corev1.PodRunning {
+			return nil
+		}
+		return p
+	}
 	if w.Selector == nil {
 		return nil
 	}

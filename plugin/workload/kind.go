@@ -23,6 +23,7 @@ const (
 	DaemonSet   Kind = "DaemonSet"
 	Job         Kind = "Job"
 	CronJob     Kind = "CronJob"
+	Pod         Kind = "Pod"
 )
 
 // traits are what sets one kind apart from the others.
@@ -65,6 +66,10 @@ func kinds() []traits {
 		}},
 		{CronJob, "batch", "v1", "cronjobs", "cj", false, bySuspension("spec", "suspend"), func(c *Client) api {
 			return apiOf(c.Kube.BatchV1().CronJobs(c.Namespace), FromCronJob)
+		}},
+		// Its gate is that it is there: pod.go.
+		{Pod, "", "v1", "pods", "po", true, gate{}, func(c *Client) api {
+			return apiOf(c.Kube.CoreV1().Pods(c.Namespace), FromPod)
 		}},
 	}
 }

@@ -118,7 +118,7 @@ func owners(w *Workload) []metav1.OwnerReference {
 	if w == nil || w.Meta.UID == "" {
 		return nil
 	}
-	return []metav1.OwnerReference{ownerOf(w)}
+	return owned(w)
 }
 
 // list renders an annotation's list.

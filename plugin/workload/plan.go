@@ -106,6 +106,9 @@ func planned(o runtime.Object, p Planned) (Planned, error) {
 
 // planOriginal returns what takes an original out of service.
 func (c *Client) planOriginal(f *Found, s *Spec) ([]Planned, error) {
+	if f.pod != nil {
+		return nil, nil // it is deleted
+	}
 	original, err := ScaledDown(f.Workload, s.Dev.Name, s.Dev.Metadata)
 	if err != nil {
 		return nil, err

@@ -68,7 +68,7 @@ func revertOf(w *Workload) *Revert {
 // nothing, because two that each insist would go on forever. Without the right
 // to watch, and of a workload that Swap made itself, nothing is reported.
 func (c *Client) Guard(ctx context.Context, w *Workload, report func(Revert)) {
-	if w.Meta.UID == "" || autocreated(w) {
+	if w.Meta.UID == "" || autocreated(w) || w.pod != nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -72,6 +72,9 @@ func TestReverted(t *testing.T) {
 		CronJob:   "cronjob/api was resumed by helm",
 	}
 	for _, of := range kinds() {
+		if of.kind == Pod {
+			continue // Guard leaves it alone
+		}
 		o := testObject(of.kind, "api")
 		w := workloadOf(o)
 		w.Meta.ManagedFields = []metav1.ManagedFieldsEntry{{

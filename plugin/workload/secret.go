@@ -47,7 +47,7 @@ func secretFor(w *Workload, s *Spec) *corev1.Secret {
 			Namespace:       w.Meta.Namespace,
 			Labels:          merged(s.Dev.Metadata.Labels, map[string]string{LabelDev: "true", LabelInteractive: s.Dev.Name}),
 			Annotations:     merged(s.Dev.Metadata.Annotations),
-			OwnerReferences: []metav1.OwnerReference{ownerOf(w)},
+			OwnerReferences: owned(w),
 		},
 		Type: corev1.SecretTypeOpaque,
 		Data: map[string][]byte{},

@@ -81,6 +81,8 @@ func detach(labels map[string]string) {
 func serviceReplicas(w *Workload, want *int32) (int32, error) {
 	n, ok := before(w)
 	switch {
+	case w.pod != nil:
+		return deref(want, 1), nil
 	case w.Stateful != nil && deref(want, 1) > 1:
 		return 0, fmt.Errorf("%s cannot have %d replicas as a service: it is one pod, with the name and the claims of the first; leave `replicas` out", w, *want)
 	case want != nil:

@@ -3,6 +3,7 @@ package workload
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -115,7 +116,7 @@ func (c *Client) Swap(ctx context.Context, f *Found, s Spec) (*Swapped, error) {
 		return out, nil
 	}
 	if err := c.setAside(ctx, w, &s, f.Autoscalers); err != nil {
-		if f.Clone == nil && ctx.Err() == nil {
+		if f.Clone == nil && ctx.Err() == nil && (w.pod == nil || refused(err)) {
 			c.undo(ctx, applied, &s)
 			_, _ = c.resume(ctx, w.String(), f.Autoscalers)
 		}
@@ -163,6 +164,9 @@ func (c *Client) applyClone(ctx context.Context, clone *appsv1.Deployment) (*app
 // scaleDown takes the original out of service. The object may change between
 // reading and writing, then what is written is computed anew.
 func (c *Client) scaleDown(ctx context.Context, w *Workload, s *Spec) error {
+	if w.pod != nil {
+		return c.deletePod(ctx, w)
+	}
 	for range maxConflicts {
 		u, err := ScaledDown(w, s.Dev.Name, s.Dev.Metadata)
 		if err != nil {
@@ -189,6 +193,14 @@ func (c *Client) scaleDown(ctx context.Context, w *Workload, s *Spec) error {
 		w = now
 	}
 	return fmt.Errorf("%s changes faster than it can be written: another controller edits it", w)
+}
+
+// refused tells that a request had no effect. Of a pod that may be deleted only
+// the clone knows what it was.
+func refused(err error) bool {
+	var forbidden *ForbiddenError
+	var refused *RefusedError
+	return errors.As(err, &forbidden) || errors.As(err, &refused)
 }
 
 // undo deletes what a first swap that failed has made: the clone, where there

@@ -118,6 +118,9 @@ type Workload struct {
 	// Stateful is what only a StatefulSet has; nil otherwise.
 	Stateful *Stateful
 
+	// pod is a pod as it is made again; nil for other kinds. One that is gone
+	// has 0 replicas.
+	pod *corev1.Pod
 	// custom is what is known of a kind that not every cluster has; nil for
 	// others.
 	custom *custom

@@ -108,7 +108,7 @@ func TestBadInputChangesNothing(t *testing.T) {
 		{"nobody answers", manifest, nil, []string{"up", "--server", "http://127.0.0.1:1"},
 			refusal{255, []string{"127.0.0.1:1", "connection refused"}, []string{"kubectl cluster-info"}}},
 		{"workload not found", "-", nil, []string{"up", "apj"},
-			refusal{255, []string{`no workload "apj"`, "there is api"}, []string{"kubectl get deployments,statefulsets,replicasets,daemonsets,jobs,cronjobs -n " + p.Namespace}}},
+			refusal{255, []string{`no workload "apj"`, "there is api"}, []string{"kubectl get deployments,statefulsets,replicasets,daemonsets,jobs,cronjobs,pods -n " + p.Namespace}}},
 		{"workload of the manifest not found", "dev:\n  apj:\n    sync: ['.:/app']\n", nil, []string{"up"},
 			refusal{255, []string{`no workload "apj"`, "there is api"}, []string{"autocreate: true"}}},
 		{"wrong kind", "-", nil, []string{"up", "frobnicate/api"},

@@ -173,6 +173,14 @@ spec:
       containers:
       - {name: main, image: "%[1]s/busybox:1", command: [sleep, "86400"]}
 ---
+apiVersion: v1
+kind: Pod
+metadata: {name: solo}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - {name: main, image: "%[1]s/busybox:1", command: [sleep, "86400"]}
+---
 apiVersion: batch/v1
 kind: Job
 metadata: {name: once}
@@ -220,6 +228,8 @@ spec:
     sync: [".:/app"]
   nightly:
     sync: [".:/app"]
+  solo:
+    sync: [".:/app"]
 `, freePorts(t, 1)[0]))
 
 	role := documentedRole(t)
@@ -260,7 +270,7 @@ spec:
 		t.Error(err)
 	}
 	p.refused(run("up", "db", "--", "true"), refusal{255, []string{"container fails", "exit status 3", "no luck"}, []string{"kubectl logs"}})
-	for _, name := range []string{"old", "logs", "once", "nightly"} {
+	for _, name := range []string{"old", "logs", "once", "nightly", "solo"} {
 		if r := run("up", name, "--", "true"); r.code != 0 {
 			t.Errorf("up %s: exit code %d\n%s", name, r.code, r.stderr)
 		}
