@@ -95,7 +95,12 @@ type scanner struct {
 	busy    int             // folders being read
 	kept    map[string]bool // folders that could not be read: what we knew stays
 	changed []string
-	read    []listing // folders that were read
+	seen
+}
+
+// seen is what a scan has seen so far.
+type seen struct {
+	read    []listing // folders
 	present int       // entries that were found and have a record
 	began   uint64    // the state of the index when the scan began
 }
