@@ -33,6 +33,8 @@ type view struct {
 // facts are what events tell about a pod.
 type facts struct {
 	pulling string
+	// held is true when a volume is attached to another node.
+	held bool
 	// scalesUp is true when the cluster makes room for the pod.
 	scalesUp bool
 	// failed is a failure that no waiting heals.
@@ -122,6 +124,7 @@ func (v *view) addEvent(e *corev1.Event) {
 		v.trouble = ""
 	case reasonFailedMount, "FailedAttachVolume", "FailedCreatePodSandBox", "FailedMapVolume", "NotTriggerScaleUp":
 		v.trouble = e.Message
+		f.held = f.held || strings.HasPrefix(e.Message, "Multi-Attach error")
 		if e.Reason == reasonFailedMount && (missingObject(e.Message) || unknownVolume(e.Message)) {
 			f.failed = &PodError{Pod: o.Name, Reason: e.Reason, Message: e.Message}
 		}
@@ -193,6 +196,9 @@ func (v *view) verdict(until Level) verdict {
 		p.Stage, p.Image = Pulling, f.pulling
 	case hasClaim(pod) && !sandboxed(pod):
 		p.Stage = Attaching
+		if f.held {
+			p.Stage = Releasing
+		}
 	default:
 		p.Stage = Starting
 	}
@@ -261,6 +267,9 @@ func (v *view) unscheduled(pod *corev1.Pod, f *facts, p Progress) verdict {
 		if strings.Contains(c.Message, "unbound immediate PersistentVolumeClaims") || strings.Contains(c.Message, "waiting for first consumer") {
 			p.Stage = Attaching
 			return verdict{progress: p, pod: pod}
+		}
+		if strings.Contains(c.Message, string(corev1.ReadWriteOncePod)) {
+			p.Stage = Releasing
 		}
 		e := &PodError{Pod: pod.Name, Reason: c.Reason, Message: c.Message}
 		return verdict{progress: p, pod: pod, err: e, mayHeal: true, grace: schedulingGrace}

@@ -19,6 +19,9 @@ const (
 	ScalingUp
 	// Attaching means that a volume is being bound, attached or mounted.
 	Attaching
+	// Releasing means that a volume is still the original's, and one pod or one
+	// node at a time may have it.
+	Releasing
 	// Pulling means that an image is being pulled.
 	Pulling
 	// Starting means that the pod is on a node and its containers are not
@@ -52,6 +55,8 @@ func (p Progress) String() string {
 		return fmt.Sprintf("waiting for the cluster to scale up for pod %s", p.Pod)
 	case Attaching:
 		return fmt.Sprintf("waiting for the volumes of pod %s", p.Pod)
+	case Releasing:
+		return fmt.Sprintf("waiting for the original's pods to end: a volume of pod %s is still theirs, and its access mode allows it one pod or node at a time", p.Pod)
 	case Pulling:
 		return fmt.Sprintf("pulling image %s", p.Image)
 	case Starting:

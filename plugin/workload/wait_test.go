@@ -213,6 +213,18 @@ func TestWaitReaches(t *testing.T) {
 			func(*script) { <-time.After(time.Minute) },
 			showPod(sidecar, devStatus(isRunning())),
 		}, []Stage{Creating, Attaching, DevRunning}},
+		{"a volume of another pod", Running, []func(*script){
+			addOriginal,
+			showPod(unschedulable("0/1 nodes are available: 1 node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode.")),
+			func(*script) { <-time.After(30 * time.Second) },
+			showPod(sidecar, devStatus(isRunning())),
+		}, []Stage{Creating, Releasing, DevRunning}},
+		{"a volume on another node", Running, []func(*script){
+			showPod(withClaim),
+			showEvent("FailedAttachVolume", `Multi-Attach error for volume "pvc-1" Volume is already used by pod(s) api-7f9c-x0`),
+			showPod(withClaim, sandboxReady),
+			showPod(sidecar, devStatus(isRunning())),
+		}, []Stage{Creating, Attaching, Releasing, Starting, DevRunning}},
 		{"old news of the clone", Running, []func(*script){
 			showClone(replicaFailure("exceeded quota: pods"), func(d *appsv1.Deployment) { d.Status.ObservedGeneration = 1 }),
 			showPod(sidecar, devStatus(isRunning())),
@@ -257,6 +269,11 @@ func TestWaitReaches(t *testing.T) {
 			})
 		})
 	}
+}
+
+func addOriginal(s *script) {
+	_, err := s.kube.CoreV1().Pods(testNamespace).Create(context.Background(), originalPod("api-1"), metav1.CreateOptions{})
+	must(err)
 }
 
 func unscheduledYet(p *corev1.Pod) { p.Spec.NodeName = "" }
@@ -329,7 +346,8 @@ func TestWaitFails(t *testing.T) {
 		{name: "clone deleted", steps: []func(*script){showPod(), func(s *script) { s.clones.Delete(testClone()) }},
 			want: "deployment/api-okteto was deleted while waiting for its pod"},
 		{name: "deadline", steps: []func(*script){showPod(withClaim), showEvent("FailedAttachVolume", "Multi-Attach error")},
-			want: "timed out after 2m0s, waiting for the volumes of pod api-okteto-5d8f-x1: Multi-Attach error", after: DefaultWait},
+			want: "timed out after 2m0s, waiting for the original's pods to end: a volume of pod api-okteto-5d8f-x1 is still theirs, " +
+				"and its access mode allows it one pod or node at a time: Multi-Attach error", after: DefaultWait},
 		{name: "no pod", want: "timed out after 2m0s, waiting for the pod to be created", after: DefaultWait},
 	}
 	for _, tt := range tests {
