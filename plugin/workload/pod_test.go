@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -172,6 +173,34 @@ func TestPodThatIsThere(t *testing.T) {
 	}
 	if now, err := kube.CoreV1().Pods(testNamespace).Get(t.Context(), "web", metav1.GetOptions{}); err != nil || now.UID != "uid-other" {
 		t.Errorf("somebody's pod is %v, %v", now, err)
+	}
+}
+
+// TestPodAsService checks that a pod which runs the code of a dev environment by
+// itself is one pod, also when it is swapped again, and comes back.
+func TestPodAsService(t *testing.T) {
+	c, kube := newClient(t, testDeployment("api"), barePod("web"))
+	before := podNow(t, kube, "web")
+	main := testDev("api")
+	for range 2 {
+		f, err := c.Find(t.Context(), Query{Name: "pod/web"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := ServiceSpec(&main, &manifest.Dev{Name: "api", Workload: "pod/web"}, testHolder)
+		if plan, err := c.PlanService(f, s); err != nil || len(plan) != 1 {
+			t.Errorf("planned %v, %v", plan, err)
+		}
+		if out, err := c.Swap(t.Context(), f, s); err != nil || out.Pods != 1 || podNow(t, kube, "web") != "" {
+			t.Errorf("swapped %+v, %v, with a pod %s", out, err, podNow(t, kube, "web"))
+		}
+	}
+	done, err := c.Restore(t.Context(), RestoreOptions{All: true})
+	if err != nil || len(done) != 1 || done[0].Workload != "pod/web" {
+		t.Errorf("restored %+v, %v", done, err)
+	}
+	if diff := cmp.Diff(before, podNow(t, kube, "web")); diff != "" {
+		t.Error(diff)
 	}
 }
 
