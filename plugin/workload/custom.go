@@ -3,6 +3,7 @@ package workload
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -124,8 +125,9 @@ func fromCustom(u *unstructured.Unstructured, t traits, paths manifest.Paths) *W
 		// What cannot be read is no metadata, which no server returns.
 		_ = runtime.DefaultUnstructuredConverter.FromUnstructured(m, &w.Meta)
 	}
-	if p := recordOf(w).Paths; p != nil {
-		paths = *p
+	if p := metaOf(w).Record().Paths; p != nil {
+		// What cannot be read was not written by a swap.
+		_ = json.Unmarshal(p, &paths)
 	}
 	if paths.Template == "" {
 		paths.Template = defaultTemplate

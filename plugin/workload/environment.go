@@ -197,7 +197,7 @@ func join(clones []appsv1.Deployment, originals []*Workload, held []coordination
 	for _, w := range originals {
 		e := env(w.Kind, w.Meta.Name)
 		e.Original = w
-		e.Dev = recordOf(w).Dev
+		e.Dev = metaOf(w).Record().Dev
 		if autocreated(w) {
 			e.Dev = w.Meta.Name
 		}

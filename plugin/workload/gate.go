@@ -24,14 +24,6 @@ type gate struct {
 	opened func(n int32) string
 }
 
-// nested returns the object that has nothing but the field, with a value.
-func (g gate) nested(v any) map[string]any {
-	for i := len(g.path) - 1; i > 0; i-- {
-		v = map[string]any{g.path[i]: v}
-	}
-	return map[string]any{g.path[0]: v}
-}
-
 // pointer leads to the field as RFC 6901 writes it.
 func (g gate) pointer() string { return "/" + strings.Join(g.path, "/") }
 
@@ -71,7 +63,7 @@ func bySuspension(path ...string) gate {
 // unlessUnset returns a value of the gate's field, or nil, which removes the
 // field, where it was not there before the swap.
 func unlessUnset(w *Workload, v any) any {
-	if recordOf(w).Unset {
+	if metaOf(w).Record().Unset {
 		return nil
 	}
 	return v

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"testing"
 
+	"github.com/kubectl-okteto/kubectl-okteto/restore"
 	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -88,7 +89,7 @@ func TestDaemonSetComesBack(t *testing.T) {
 				t.Fatal(err)
 			}
 			now, err = sets.Get(t.Context(), "api", metav1.GetOptions{})
-			if err != nil || !maps.Equal(now.Spec.Template.Spec.NodeSelector, tt.want) || hasOurs(now.ManagedFields) {
+			if err != nil || !maps.Equal(now.Spec.Template.Spec.NodeSelector, tt.want) || restore.HasOurs(entriesOf(now.ManagedFields)) {
 				t.Errorf("restored to %v, %v", now.Spec.Template.Spec.NodeSelector, err)
 			}
 		})

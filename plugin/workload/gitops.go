@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/kubectl-okteto/kubectl-okteto/restore"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -18,7 +19,7 @@ const (
 
 // disabled is the value of the annotations by which Flux leaves an object
 // alone.
-const disabled = "disabled"
+const disabled = restore.Disabled
 
 // pauses returns the annotations by which the tool that manages an object
 // leaves it alone.
@@ -33,17 +34,10 @@ func pauses(m *metav1.ObjectMeta) map[string]string {
 	return p
 }
 
-// stillPaused returns those of the recorded annotations that have our value.
-func stillPaused(w *Workload) []string {
-	return slices.DeleteFunc(recordOf(w).Pauses, func(key string) bool {
-		return w.Meta.Annotations[key] != disabled
-	})
-}
-
 // pausesIn returns the pauses that are among annotations, and those that an
 // earlier swap recorded.
 func pausesIn(w *Workload, annotations map[string]string) []string {
-	keys := recordOf(w).Pauses
+	keys := metaOf(w).Record().Pauses
 	for key := range pauses(&w.Meta) {
 		if _, ok := annotations[key]; ok {
 			keys = append(keys, key)

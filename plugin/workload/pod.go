@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/kubectl-okteto/kubectl-okteto/restore"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -53,7 +54,7 @@ func remade(p *corev1.Pod) *corev1.Pod {
 		Spec: *p.Spec.DeepCopy(),
 	}
 	for _, e := range p.ManagedFields {
-		if e.Subresource == "" && !ours(e) {
+		if e.Subresource == "" && e.Manager != FieldManager {
 			again.ManagedFields = append(again.ManagedFields, e)
 		}
 	}
@@ -61,7 +62,7 @@ func remade(p *corev1.Pod) *corev1.Pod {
 		again.Status.Phase = p.Status.Phase
 	}
 	again.Spec.EphemeralContainers = nil
-	if len(ownersOf(p.ManagedFields, []string{"spec", "nodeName"})) == 0 {
+	if len(restore.OwnersOf(entriesOf(p.ManagedFields), []string{"spec", "nodeName"})) == 0 {
 		again.Spec.NodeName = ""
 	}
 	return again

@@ -5,41 +5,59 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
+	"github.com/kubectl-okteto/kubectl-okteto/restore"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// record is what AnnotationSwap holds.
-type record struct {
-	// Dev is the dev environment that the workload was swapped for.
-	Dev string `json:"dev"`
-	// Owners are the managers that owned the gate before the swap.
-	Owners []metav1.ManagedFieldsEntry `json:"replicasOwners,omitempty"`
-	// Pauses are the annotations that keep a GitOps tool off the workload.
-	Pauses []string `json:"pauses,omitempty"`
-	// Unset is true when the gate's field was not there before the swap.
-	Unset bool `json:"unset,omitempty"`
-	// Paths are where the parts of a custom resource are; nil for others.
-	Paths *manifest.Paths `json:"paths,omitempty"`
+// metaOf returns what a restore has to know of the workload's metadata.
+func metaOf(w *Workload) *restore.Meta {
+	return &restore.Meta{
+		ResourceVersion: w.Meta.ResourceVersion,
+		Labels:          w.Meta.Labels,
+		Annotations:     w.Meta.Annotations,
+		ManagedFields:   entriesOf(w.Meta.ManagedFields),
+	}
 }
 
-// recordOf returns the record of a swapped workload, empty where it has none
-// or an unreadable one: a restore works without.
-func recordOf(w *Workload) record {
-	var r record
-	if err := json.Unmarshal([]byte(w.Meta.Annotations[AnnotationSwap]), &r); err != nil {
-		return record{}
+func entriesOf(fields []metav1.ManagedFieldsEntry) []restore.Entry {
+	entries := make([]restore.Entry, len(fields))
+	for i, f := range fields {
+		entries[i] = restore.Entry{
+			Manager: f.Manager, Operation: string(f.Operation), APIVersion: f.APIVersion,
+			FieldsType: f.FieldsType, Subresource: f.Subresource,
+		}
+		if f.Time != nil {
+			entries[i].Time = f.Time.UTC().Format(time.RFC3339)
+		}
+		if f.FieldsV1 != nil {
+			entries[i].FieldsV1 = f.FieldsV1.GetRawBytes()
+		}
 	}
-	return r
+	return entries
 }
 
 // marked tells whether the workload carries the annotations of a swap.
-func marked(w *Workload) bool {
-	_, replicas := w.Meta.Annotations[AnnotationReplicas]
-	_, swap := w.Meta.Annotations[AnnotationSwap]
-	return replicas || swap
+func marked(w *Workload) bool { return metaOf(w).Marked() }
+
+// shutGate returns the gate of a workload as it is out of service, for who knows
+// nothing of its kind; n is its replica count before, unset whether the field was
+// not there.
+func shutGate(w *Workload, n int32, unset bool) restore.Gate {
+	out := *w
+	out.Replicas, out.Nowhere = 0, true
+	g := w.gate()
+	v, ok := g.open(&out, n)
+	switch {
+	case !ok:
+		return restore.Gate{Path: g.path}
+	case unset:
+		v = nil
+	}
+	return restore.Gate{Path: g.path, Shut: g.shut(w), Open: v}
 }
 
 // before returns the workload's replica count before the swap. A count other
@@ -73,17 +91,24 @@ func ScaledDown(w *Workload, dev string, md manifest.Metadata) (*unstructured.Un
 	if !ok {
 		return nil, lost(w)
 	}
-	labels := added(w.Meta.Labels, md.Labels, ownKeys(w.Meta.ManagedFields, "labels", false))
+	m := metaOf(w)
+	labels := added(w.Meta.Labels, md.Labels, restore.OwnKeys(m.ManagedFields, "labels", false))
 	labels[LabelDev] = "true"
-	annotations := added(w.Meta.Annotations, merged(md.Annotations, pauses(&w.Meta)), ownKeys(w.Meta.ManagedFields, "annotations", false))
-	r := record{Dev: dev, Owners: ownersOf(w.Meta.ManagedFields, w.gate().path), Pauses: pausesIn(w, annotations)}
+	annotations := added(w.Meta.Annotations, merged(md.Annotations, pauses(&w.Meta)), restore.OwnKeys(m.ManagedFields, "annotations", false))
+	r := restore.Record{Dev: dev, Owners: restore.OwnersOf(m.ManagedFields, w.gate().path), Pauses: pausesIn(w, annotations)}
 	if w.custom != nil {
-		r.Unset, r.Paths = w.custom.unset, &w.custom.paths
+		r.Unset = w.custom.unset
+		paths, err := json.Marshal(w.custom.paths)
+		if err != nil {
+			return nil, fmt.Errorf("rendering the record of %s: %w", w, err)
+		}
+		r.Paths = paths
 	}
-	if marked(w) && w.Replicas == 0 {
+	if m.Marked() && w.Replicas == 0 {
 		// It is swapped already: this is of before that swap.
-		r.Owners, r.Unset = recordOf(w).Owners, recordOf(w).Unset
+		r.Owners, r.Unset = m.Record().Owners, m.Record().Unset
 	}
+	r.Gate = shutGate(w, n, r.Unset)
 	raw, err := json.Marshal(r)
 	if err != nil {
 		return nil, fmt.Errorf("rendering the record of %s: %w", w, err)
@@ -91,7 +116,7 @@ func ScaledDown(w *Workload, dev string, md manifest.Metadata) (*unstructured.Un
 	annotations[AnnotationReplicas] = strconv.Itoa(int(n))
 	annotations[AnnotationMode] = ModeSync
 	annotations[AnnotationSwap] = string(raw)
-	u := &unstructured.Unstructured{Object: w.gate().nested(w.gate().shut(w))}
+	u := &unstructured.Unstructured{Object: restore.Nested(w.gate().path, w.gate().shut(w))}
 	u.SetAPIVersion(w.traits().apiVersion())
 	u.SetKind(w.Kind.name())
 	u.SetName(w.Meta.Name)
@@ -131,70 +156,15 @@ func openPatch(w *Workload) ([]byte, error) {
 	if !ok {
 		return nil, nil
 	}
-	patch := w.gate().nested(v)
-	patch["metadata"] = map[string]any{"resourceVersion": w.Meta.ResourceVersion}
-	return json.Marshal(patch)
+	return metaOf(w).OpenPatch(w.gate().path, v)
 }
 
-// cleanPatch returns the merge patch that is the second step: it removes what
-// we added and hands the ownership of the gate back. It comes last
-// because a restore that was stopped before it starts anew, while after it
-// nothing is left to do. It is nil when there is nothing of ours.
+// cleanPatch returns the merge patch that is the second step; nil when there is
+// nothing of ours.
 func cleanPatch(w *Workload) ([]byte, error) {
-	var fixed, pauses []string
-	if !hasOurs(w.Meta.ManagedFields) && marked(w) {
-		// Somebody reset the managed fields; the labels can only be ours, and
-		// the record tells of the rest.
-		fixed, pauses = []string{LabelDev, LabelDetached}, stillPaused(w)
-	}
-	labels := removals(w.Meta.Labels, fixed, ownKeys(w.Meta.ManagedFields, "labels", true))
-	annotations := removals(w.Meta.Annotations,
-		[]string{AnnotationReplicas, AnnotationMode, AnnotationSwap}, pauses,
-		ownKeys(w.Meta.ManagedFields, "annotations", true))
-	entries, err := handBack(w.Meta.ManagedFields, recordOf(w).Owners, w.gate().path)
+	body, err := metaOf(w).CleanPatch(w.gate().path)
 	if err != nil {
-		return nil, fmt.Errorf("reading the field managers of %s: %w", w, err)
+		return nil, fmt.Errorf("restoring %s: %w", w, err)
 	}
-	if len(labels) == 0 && len(annotations) == 0 && !hasOurs(w.Meta.ManagedFields) {
-		return nil, nil
-	}
-	md := map[string]any{"resourceVersion": w.Meta.ResourceVersion}
-	if len(labels) > 0 {
-		md["labels"] = labels
-	}
-	if len(annotations) > 0 {
-		md["annotations"] = annotations
-	}
-	switch {
-	case len(entries) > 0:
-		md["managedFields"] = entries
-	case len(w.Meta.ManagedFields) > 0:
-		// An empty list would mean "unchanged" to the API server, one empty
-		// entry means "none".
-		md["managedFields"] = []metav1.ManagedFieldsEntry{{}}
-	}
-	return json.Marshal(map[string]any{"metadata": md})
-}
-
-func hasOurs(entries []metav1.ManagedFieldsEntry) bool {
-	for _, e := range entries {
-		if ours(e) {
-			return true
-		}
-	}
-	return false
-}
-
-// removals returns a merge patch of a map that deletes those of the keys that
-// it has.
-func removals(have map[string]string, keys ...[]string) map[string]any {
-	m := map[string]any{}
-	for _, list := range keys {
-		for _, k := range list {
-			if _, there := have[k]; there {
-				m[k] = nil
-			}
-		}
-	}
-	return m
+	return body, nil
 }

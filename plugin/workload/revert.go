@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"github.com/kubectl-okteto/kubectl-okteto/restore"
 )
 
 // Revert is a change of an original's gate that takes it back into service
@@ -54,9 +54,9 @@ func revertOf(w *Workload) *Revert {
 		return nil
 	}
 	r := &Revert{Workload: w.String(), Done: w.gate().opened(w.Replicas), Field: w.gate().pointer()}
-	var newest *metav1.Time
-	for _, e := range ownersOf(w.Meta.ManagedFields, w.gate().path) {
-		if r.By == "" || newest.Before(e.Time) {
+	var newest string // RFC 3339 in UTC, which sorts as time does
+	for _, e := range restore.OwnersOf(metaOf(w).ManagedFields, w.gate().path) {
+		if r.By == "" || newest < e.Time {
 			r.By, newest = e.Manager, e.Time
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
+	"github.com/kubectl-okteto/kubectl-okteto/restore"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -124,7 +125,7 @@ func checkRoundTrip(t interface {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if hasOurs(w.Meta.ManagedFields) {
+	if restore.HasOurs(entriesOf(w.Meta.ManagedFields)) {
 		t.Errorf("we still own fields: %v", w.Meta.ManagedFields)
 	}
 	if g := joined(managersOf(w)); g != owners {
@@ -140,7 +141,7 @@ func checkRoundTrip(t interface {
 // first time, which does not count.
 func managersOf(w *Workload) []string {
 	var names []string
-	for _, e := range ownersOf(w.Meta.ManagedFields, w.gate().path) {
+	for _, e := range restore.OwnersOf(entriesOf(w.Meta.ManagedFields), w.gate().path) {
 		if e.Manager != "before-first-apply" {
 			names = append(names, e.Manager)
 		}
@@ -191,7 +192,7 @@ func TestRestoreKeepsWhatOthersChanged(t *testing.T) {
 	if *d.Spec.Replicas != 5 || d.Labels["theirs"] != "yes" || d.Spec.Template.Spec.ServiceAccountName != "other" || d.Labels[LabelDev] != "" {
 		t.Errorf("somebody's change is lost: %+v", d)
 	}
-	if got := ownersOf(d.ManagedFields, known(Deployment).gate.path); len(got) != 1 || got[0].Manager != "somebody" {
+	if got := restore.OwnersOf(entriesOf(d.ManagedFields), known(Deployment).gate.path); len(got) != 1 || got[0].Manager != "somebody" {
 		t.Errorf("spec.replicas is owned by %v", got)
 	}
 }

@@ -3,7 +3,7 @@
 // says whose dev environment it is.
 //
 // What is written is computed by pure functions (inject.go, service.go, container.go,
-// workspace.go, external.go, restore.go, ownership.go); the other files talk to the API
+// workspace.go, external.go, restore.go) and package restore; the other files talk to the API
 // server. The original is never edited beyond its gate, most often the replica
 // count, and a few labels and annotations, all of them owned by the field manager
 // kubectl-okteto, so that Restore can give back exactly what it took.
@@ -12,6 +12,7 @@ package workload
 import (
 	"time"
 
+	"github.com/kubectl-okteto/kubectl-okteto/restore"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,13 +22,13 @@ import (
 )
 
 // FieldManager owns every field that this package writes.
-const FieldManager = "kubectl-okteto"
+const FieldManager = restore.FieldManager
 
 // Labels and annotations. Where one means the same as Okteto's it has the
 // same name.
 const (
 	// LabelDev is "true" on everything that a swap touches or makes.
-	LabelDev = "dev.okteto.com"
+	LabelDev = restore.LabelDev
 	// LabelClone is on a clone, with the original's UID.
 	LabelClone = "dev.okteto.com/clone"
 	// LabelInteractive is the dev environment's name, on what a swap makes:
@@ -35,20 +36,20 @@ const (
 	LabelInteractive = "interactive.dev.okteto.com"
 	// LabelDetached is the dev environment's name on what it has of a service:
 	// original, clone and pods.
-	LabelDetached = "detached.dev.okteto.com"
+	LabelDetached = restore.LabelDetached
 	// LabelVolume is the dev environment's name on pods that share its claim,
 	// where that is for one node.
 	LabelVolume = "dev.okteto.com/volume"
 
 	// AnnotationReplicas is the original's Replicas before the swap.
-	AnnotationReplicas = "dev.okteto.com/replicas"
+	AnnotationReplicas = restore.AnnotationReplicas
 	// AnnotationMode is the mode of development, always ModeSync here.
-	AnnotationMode = "dev.okteto.com/dev-mode"
+	AnnotationMode = restore.AnnotationMode
 	// AnnotationAutocreate marks a workload that Swap made itself.
 	AnnotationAutocreate = "dev.okteto.com/auto-create"
 	// AnnotationSwap is on the original: the record that Restore needs, in
 	// JSON.
-	AnnotationSwap = "dev.okteto.com/swap"
+	AnnotationSwap = restore.AnnotationSwap
 	// AnnotationTemplate is on the clone's pod template: a digest of the
 	// template as it was rendered, by which Wait tells its pod from the one
 	// before.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
+	"github.com/kubectl-okteto/kubectl-okteto/restore"
 	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -349,7 +350,7 @@ func (c *cluster) roundTrip(t *testing.T, kind Kind, name string) {
 	if diff := cmp.Diff(before, now); diff != "" {
 		t.Errorf("restored (-before +after):\n%s", diff)
 	}
-	if hasOurs(owners) {
+	if restore.HasOurs(entriesOf(owners)) {
 		t.Errorf("we still own %v", owners)
 	}
 	path := (&Workload{Kind: kind}).gate().path
@@ -360,7 +361,7 @@ func (c *cluster) roundTrip(t *testing.T, kind Kind, name string) {
 
 func ownerNames(entries []metav1.ManagedFieldsEntry, path []string) []string {
 	var names []string
-	for _, e := range ownersOf(entries, path) {
+	for _, e := range restore.OwnersOf(entriesOf(entries), path) {
 		names = append(names, fmt.Sprintf("%s %s %s", e.Manager, e.Operation, e.Subresource))
 	}
 	slices.Sort(names)

@@ -1,20 +1,30 @@
-package workload
+package restore
 
 import (
 	"encoding/json"
 	"slices"
 	"strings"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
+
+// Entry is a field manager's entry in an object's metadata, with the names that
+// the API has for it.
+type Entry struct {
+	Manager     string          `json:"manager,omitempty"`
+	Operation   string          `json:"operation,omitempty"`
+	APIVersion  string          `json:"apiVersion,omitempty"`
+	Time        string          `json:"time,omitempty"`
+	FieldsType  string          `json:"fieldsType,omitempty"`
+	FieldsV1    json.RawMessage `json:"fieldsV1,omitempty"`
+	Subresource string          `json:"subresource,omitempty"`
+}
 
 // fieldSet is a managed-fields set (FieldsV1): keys are path elements such as
 // "f:spec", values are nested sets.
 type fieldSet = map[string]any
 
-func decodeFields(e metav1.ManagedFieldsEntry) fieldSet {
+func decodeFields(e Entry) fieldSet {
 	var set fieldSet
-	if e.FieldsV1 == nil || json.Unmarshal(e.FieldsV1.GetRawBytes(), &set) != nil {
+	if json.Unmarshal(e.FieldsV1, &set) != nil || set == nil {
 		return fieldSet{}
 	}
 	return set
@@ -33,17 +43,20 @@ func within(set fieldSet, path ...string) fieldSet {
 }
 
 // owns tells whether an entry owns the field at a path.
-func owns(e metav1.ManagedFieldsEntry, path []string) bool {
+func owns(e Entry, path []string) bool {
 	return within(decodeFields(e), path...) != nil
 }
 
-// ours tells whether an entry is this package's.
-func ours(e metav1.ManagedFieldsEntry) bool { return e.Manager == FieldManager }
+// ours tells whether an entry is a swap's.
+func ours(e Entry) bool { return e.Manager == FieldManager }
 
-// ownersOf returns who owns the field at a path, without the sets of fields.
+// HasOurs tells whether one of the entries is a swap's.
+func HasOurs(entries []Entry) bool { return slices.ContainsFunc(entries, ours) }
+
+// OwnersOf returns who owns the field at a path, without the sets of fields.
 // Several managers may own one field together.
-func ownersOf(entries []metav1.ManagedFieldsEntry, path []string) []metav1.ManagedFieldsEntry {
-	var owners []metav1.ManagedFieldsEntry
+func OwnersOf(entries []Entry, path []string) []Entry {
+	var owners []Entry
 	for _, e := range entries {
 		if !ours(e) && owns(e, path) {
 			e.FieldsV1 = nil
@@ -53,9 +66,9 @@ func ownersOf(entries []metav1.ManagedFieldsEntry, path []string) []metav1.Manag
 	return owners
 }
 
-// ownKeys returns the keys of metadata.labels or metadata.annotations that
-// this package's manager owns, alone when alone is true; sorted.
-func ownKeys(entries []metav1.ManagedFieldsEntry, field string, alone bool) []string {
+// OwnKeys returns the keys of metadata.labels or metadata.annotations that
+// a swap owns, alone when alone is true; sorted.
+func OwnKeys(entries []Entry, field string, alone bool) []string {
 	mine, others := map[string]bool{}, map[string]bool{}
 	for _, e := range entries {
 		to := others
@@ -80,18 +93,18 @@ func ownKeys(entries []metav1.ManagedFieldsEntry, field string, alone bool) []st
 
 // handBack returns the entries without ours. When nobody else owns
 // the field at the path by then, the former owners do again.
-func handBack(entries, former []metav1.ManagedFieldsEntry, path []string) ([]metav1.ManagedFieldsEntry, error) {
-	var kept []metav1.ManagedFieldsEntry
+func handBack(entries, former []Entry, path []string) ([]Entry, error) {
+	var kept []Entry
 	for _, e := range entries {
 		if !ours(e) {
 			kept = append(kept, e)
 		}
 	}
-	if slices.ContainsFunc(kept, func(e metav1.ManagedFieldsEntry) bool { return owns(e, path) }) {
+	if slices.ContainsFunc(kept, func(e Entry) bool { return owns(e, path) }) {
 		return kept, nil
 	}
 	for _, f := range former {
-		i := slices.IndexFunc(kept, func(e metav1.ManagedFieldsEntry) bool {
+		i := slices.IndexFunc(kept, func(e Entry) bool {
 			return e.Manager == f.Manager && e.Operation == f.Operation &&
 				e.Subresource == f.Subresource && e.APIVersion == f.APIVersion
 		})
@@ -112,7 +125,7 @@ func handBack(entries, former []metav1.ManagedFieldsEntry, path []string) ([]met
 			return nil, err
 		}
 		kept[i].FieldsType = "FieldsV1"
-		kept[i].FieldsV1 = metav1.NewFieldsV1(string(raw))
+		kept[i].FieldsV1 = raw
 	}
 	return kept, nil
 }
