@@ -14,6 +14,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/kubectl-okteto/kubectl-okteto/agent/autodown"
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
 	"github.com/kubectl-okteto/kubectl-okteto/agent/runner"
 	"github.com/kubectl-okteto/kubectl-okteto/agent/scp"
@@ -31,6 +32,9 @@ const (
 // hostKeyTimeout is how long the hostkey role waits for the sidecar.
 const hostKeyTimeout = 10 * time.Second
 
+// autoDownTimeout bounds one look of the autodown role; there will be another.
+const autoDownTimeout = time.Minute
+
 const usage = `usage: agent ROLE [ARGUMENTS]
 
 sidecar [--port N] [--authorized-key KEY]... [--root DIR]... [--volume DIR]...
@@ -40,6 +44,8 @@ runner       be PID 1 of the dev container
 install DIR  copy this program to DIR/agent
 hostkey      print the public host key of the sidecar
 authorize    let the public key on standard input log in
+autodown --after TIME --lease PATH [--original PATH] [--delete PATH]...
+             give the original back when no laptop was heard of for so long
 seed [FROM TO]...
              copy folders of the image into an empty workspace
 sftp-server  serve SFTP on standard input and output
@@ -112,6 +118,12 @@ func (p program) run(ctx context.Context, role string, args []string) error {
 			return fmt.Errorf("%w: %w", errUsage, err)
 		}
 		return Seed(ctx, c, p.log)
+	case "autodown":
+		c, err := config.ParseAutoDown(args)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errUsage, err)
+		}
+		return p.autoDown(ctx, c)
 	case "install":
 		if len(args) != 1 {
 			return fmt.Errorf("%w: install needs one folder", errUsage)
@@ -141,6 +153,16 @@ func (p program) hostKey(ctx context.Context) error {
 	}
 	_, err = p.stdout.Write(line)
 	return err
+}
+
+func (p program) autoDown(ctx context.Context, c config.AutoDown) error {
+	ctx, cancel := context.WithTimeout(ctx, autoDownTimeout)
+	defer cancel()
+	server, err := autodown.InCluster(autodown.ServiceAccountDir, os.Getenv)
+	if err != nil {
+		return err
+	}
+	return autodown.Run(ctx, c, server, p.log)
 }
 
 // RunnerRole is PID 1 of the dev container.

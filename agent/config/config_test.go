@@ -3,6 +3,7 @@ package config
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -55,6 +56,48 @@ func TestSeedRoundTrip(t *testing.T) {
 			t.Fatalf("-want +got:\n%s", diff)
 		}
 	})
+}
+
+func TestAutoDownRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		object := rapid.StringMatching(`/apis?/[^\x00]{0,9}`)
+		want := AutoDown{
+			After: time.Duration(rapid.Int64Range(1, 1<<60).Draw(t, "after")),
+			Lease: object.Draw(t, "lease"),
+		}
+		if rapid.Bool().Draw(t, "with an original") {
+			want.Original = object.Draw(t, "original")
+		}
+		if objects := rapid.SliceOfN(object, 0, 3).Draw(t, "delete"); len(objects) > 0 {
+			want.Delete = objects
+		}
+		args := want.Args()
+		if args[0] != "autodown" {
+			t.Fatalf("role %q", args[0])
+		}
+		got, err := ParseAutoDown(args[1:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("-want +got:\n%s", diff)
+		}
+	})
+}
+
+func TestParseAutoDownRefuses(t *testing.T) {
+	for args, want := range map[string]string{
+		"--after soon":                    "invalid value",
+		"--after 0s --lease /apis/l":      "needs --after and --lease",
+		"--after 1h":                      "needs --after and --lease",
+		"--after 1h --lease leases/api":   "not the path of an object",
+		"--after 1h --delete http://else": "not the path of an object",
+		"--unknown":                       "not defined",
+	} {
+		if _, err := ParseAutoDown(strings.Fields(args)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", args, err, want)
+		}
+	}
 }
 
 // Where a root's files are on a claim must never change: others would be shown

@@ -36,6 +36,7 @@ func layers() []layer {
 		{"plugin/console", nil, "output knows nothing of what it shows"},
 		{"agent", []string{"agent/...", "syncproto/..."}, "the agent never imports the plugin: it is a program of its own"},
 		{"agent/config", nil, "both binaries import the contract, so that it must import neither"},
+		{"agent/autodown", []string{"agent/config", "restore"}, "what ends an environment knows nothing of what is in it"},
 		{"agent/...", []string{"agent/config", "syncproto/..."},
 			"the agent's parts are put together in agent, never in each other"},
 		{"syncproto", nil, "the wire stands alone"},
@@ -45,7 +46,7 @@ func layers() []layer {
 		{"syncproto/engine", []string{"syncproto/..."}, "sync is a library: it must run without our programs"},
 		{"syncproto/...", []string{"syncproto", "syncproto/tree", "syncproto/ignore", "syncproto/merge", "syncproto/stage", "syncproto/chunk"},
 			"sync is a library, and the engine is its top"},
-		{"restore", nil, "what gives an original back is pure, so that whoever does it can"},
+		{"restore", nil, "both programs give originals back: what that takes is pure, and written once"},
 		{"tunnel", nil, "a tunnel is a net.Conn and nothing else"},
 		{"tunnel/...", []string{"tunnel"}, "the tunnel's fakes know the tunnel alone"},
 		{"krew", nil, "the release files need no product code"},
@@ -61,7 +62,7 @@ type ban struct {
 
 func bans() []ban {
 	return []ban{
-		{"agent/...", "k8s.io/...", "the agent is small, and has no credentials for the API server"},
+		{"agent/...", "k8s.io/...", "the agent is small: what it asks of the API server are a few objects by their paths"},
 		{"syncproto/...", "k8s.io/...", "sync runs between any two ends of a byte stream"},
 		{"plugin/devsession", "k8s.io/client-go/...", "a dev session reaches the cluster through workload and tunnel, " +
 			"so that its tests need neither"},

@@ -1,0 +1,62 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// AutoDown configures the role that ends a dev environment when no laptop has
+// been heard of for too long. Objects are named by their paths at the API
+// server, so that the agent need not know kinds.
+type AutoDown struct {
+	// After is how long that is.
+	After time.Duration
+	// Lease is the one that laptops renew.
+	Lease string
+	// Original is the workload to give back; "" when there is none.
+	Original string
+	// Delete are the objects to delete after that, in order. The last is the one
+	// that the role owes its rights to.
+	Delete []string
+}
+
+// Args renders the command line of the autodown role; ParseAutoDown is its
+// inverse.
+func (a AutoDown) Args() []string {
+	args := []string{"autodown", "--after", a.After.String(), "--lease", a.Lease}
+	if a.Original != "" {
+		args = append(args, "--original", a.Original)
+	}
+	for _, d := range a.Delete {
+		args = append(args, "--delete", d)
+	}
+	return args
+}
+
+// ParseAutoDown parses what Args rendered, without the role's name.
+func ParseAutoDown(args []string) (AutoDown, error) {
+	var a AutoDown
+	fs := newFlagSet("autodown")
+	fs.DurationVar(&a.After, "after", 0, "how long no laptop has to be heard of")
+	object := func(name, usage string, add func(string)) {
+		fs.Func(name, usage, func(v string) error {
+			if !strings.HasPrefix(v, "/api") {
+				return fmt.Errorf("%s %q is not the path of an object at the API server", name, v)
+			}
+			add(v)
+			return nil
+		})
+	}
+	object("lease", "the Lease that laptops renew", func(v string) { a.Lease = v })
+	object("original", "the workload to give back", func(v string) { a.Original = v })
+	object("delete", "an object to delete", func(v string) { a.Delete = append(a.Delete, v) })
+	if err := parse(fs, args); err != nil {
+		return AutoDown{}, err
+	}
+	if a.After <= 0 || a.Lease == "" {
+		return AutoDown{}, errors.New("autodown needs --after and --lease")
+	}
+	return a, nil
+}
