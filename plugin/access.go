@@ -64,6 +64,21 @@ func (f *Factory) holder(ctx context.Context, name string) (*active, error) {
 	return &active{Environment: env, cluster: cluster, workloads: workloads}, nil
 }
 
+// use keeps the environment from ending by itself, until the returned function
+// is called.
+func (a *active) use(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		a.workloads.Use(ctx, a.Environment)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
 // findActive finds a dev environment: the named one, else the manifest's only
 // one.
 func (f *Factory) findActive(ctx context.Context, file, name string) (*active, error) {

@@ -99,7 +99,7 @@ func (d *development) run(ctx context.Context) error {
 	autoscalers := d.environment.found.Autoscalers
 	go func() {
 		defer close(ended)
-		if err := d.services.run(ctx, autoscalers); err != nil && ctx.Err() == nil {
+		if err := d.services.run(ctx, d.environment, autoscalers); err != nil && ctx.Err() == nil {
 			cancel(err)
 		}
 	}()

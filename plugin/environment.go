@@ -47,6 +47,8 @@ func (e *environment) Activate(ctx context.Context) error {
 	e.lease = lease
 	if lease.Unavailable != nil {
 		e.console.Warn("nobody else will know that you develop here: %v", lease.Unavailable)
+		// By the Lease the cluster knows that this machine is there.
+		e.spec.Dev.AutoDown = 0
 	}
 	e.swapped, err = e.workloads.Swap(ctx, e.found, e.spec)
 	if err != nil {

@@ -64,6 +64,7 @@ func (o *execOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer env.use(ctx)()
 	if !o.noWait {
 		if err := flushHere(ctx, o.factory.controlSocket(env.cluster, env.Dev)); err != nil {
 			return err

@@ -45,6 +45,7 @@ func (o *proxyOptions) Run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	defer env.use(ctx)()
 	conn, err := o.open(ctx, env)
 	if err != nil {
 		return err

@@ -98,6 +98,14 @@ func (s *services) plan() ([]workload.Planned, error) {
 	return all, nil
 }
 
+// follow lets the cluster give the services back when it does the development
+// container.
+func (s *services) follow(main workload.Spec) {
+	for _, one := range s.all {
+		one.spec.Dev.AutoDown, one.spec.Dev.Agent, one.spec.AgentImage = main.Dev.AutoDown, main.Dev.Agent, main.AgentImage
+	}
+}
+
 // await tells that the code is in the pod, and returns when the services are in
 // development.
 func (s *services) await(ctx context.Context) {
@@ -117,12 +125,13 @@ func (s *services) await(ctx context.Context) {
 // run takes the services into development as soon as somebody awaits them, and
 // tells what happens to them until ctx ends. An error is that one could not be
 // taken.
-func (s *services) run(ctx context.Context, autoscalers []workload.Autoscaler) error {
+func (s *services) run(ctx context.Context, main *environment, autoscalers []workload.Autoscaler) error {
 	select {
 	case <-s.ready:
 	case <-ctx.Done():
 		return nil
 	}
+	s.follow(main.spec)
 	step := s.console.Start()
 	var group errgroup.Group
 	for _, one := range s.all {

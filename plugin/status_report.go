@@ -19,6 +19,7 @@ type report struct {
 	Holder   string        `json:"holder,omitempty"`
 	Since    time.Time     `json:"since,omitzero"`
 	Forwards []string      `json:"forwards,omitempty"`
+	AutoDown string        `json:"autoDown,omitempty"`
 	Sync     syncReport    `json:"sync"`
 	Agent    config.Status `json:"agent"`
 	// Services are those of the development container.
@@ -60,6 +61,10 @@ func (r *report) take(env *active) {
 	r.Workload = strings.ToLower(string(env.Kind)) + "/" + env.Name
 	r.Services = env.Services
 	r.Holder, r.Since = "", time.Time{}
+	r.AutoDown = ""
+	if env.AutoDown > 0 {
+		r.AutoDown = env.AutoDown.String()
+	}
 	if !env.Expired {
 		r.Holder, r.Since = env.Holder, env.Since
 	}
@@ -109,6 +114,9 @@ func (r *report) print(out *strings.Builder) error {
 		row("Held by", "%s since %s", r.Holder, r.Since.Local().Format(time.DateTime))
 	} else {
 		row("Held by", "nobody")
+	}
+	if r.AutoDown != "" {
+		row("Given back", "after %s without a laptop", r.AutoDown)
 	}
 	for _, f := range r.Sync.Folders {
 		row("Sync", "%s", describeFolder(f))

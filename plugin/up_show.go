@@ -89,6 +89,7 @@ func (o *upOptions) showObjects(ctx context.Context, cluster Cluster, workloads 
 	if err != nil {
 		return err
 	}
+	d.services.follow(e.spec)
 	services, err := d.services.plan()
 	if err != nil {
 		return err

@@ -55,6 +55,7 @@ func (d *devReader) fields() []field {
 	return []field{
 		{"affinity", "Where the pod may run. Replaces the workload's.", isKubernetes[corev1.Affinity], func(v value) { dev.Pod.Affinity = decode[corev1.Affinity](v) }},
 		{"args", "Arguments of a service's command.", isOneOrMany, d.args},
+		{"autoDown", "After what time without a laptop the cluster gives the workload back; 8h when unset, 0 for never.", isDurationOrZero, func(v value) { dev.AutoDown = v.autoDown(dev.AutoDown) }},
 		{"autocreate", "Make the workload when there is none.", isBoolean, func(v value) { dev.Autocreate, _ = v.boolean() }},
 		{"command", "What up runs. A text with spaces runs by a shell.", isOneOrMany, func(v value) { dev.Command = v.command(dev.Command) }},
 		{"container", "The container to replace; the first one when unset.", isText, func(v value) { dev.Container, _ = v.text() }},
@@ -325,29 +326,55 @@ func (v value) timeout(unset Timeout) Timeout {
 	return out
 }
 
-// duration reads a Go duration, or a number of seconds.
+// longest bounds durations.
+const longest = 365 * 24 * time.Hour
+
+// autoDown reads the time without a laptop. The laptop tells every 15 seconds
+// that it is there.
+func (v value) autoDown(unset time.Duration) time.Duration {
+	const shortest = 30 * time.Second
+	t, ok := v.span()
+	switch {
+	case !ok:
+		return unset
+	case t != 0 && t < shortest || t > longest:
+		v.fail("must be at least 30s and at most a year, or 0 for never, not %s", v.node.Value)
+		return unset
+	}
+	return t
+}
+
+// duration reads a time that is longer than nothing.
 func (v value) duration(unset time.Duration) time.Duration {
-	const longest = 365 * 24 * time.Hour
+	t, ok := v.span()
+	switch {
+	case !ok:
+		return unset
+	case t <= 0 || t > longest:
+		v.fail("a timeout must be longer than 0 and at most a year, not %s", v.node.Value)
+		return unset
+	}
+	return t
+}
+
+// span reads a Go duration, or a number of seconds.
+func (v value) span() (t time.Duration, ok bool) {
 	if !v.scalar() {
 		v.want("a duration such as 90s")
-		return unset
+		return 0, false
 	}
 	t, err := time.ParseDuration(v.node.Value)
 	if v.node.Tag == "!!int" {
 		var seconds int64
 		if err = v.node.Decode(&seconds); err == nil {
-			t = time.Duration(min(max(seconds, 0), int64(longest/time.Second)+1)) * time.Second
+			t = time.Duration(min(max(seconds, -1), int64(longest/time.Second)+1)) * time.Second
 		}
 	}
 	if err != nil {
 		v.want("a duration such as 90s or 2m, or a number of seconds")
-		return unset
+		return 0, false
 	}
-	if t <= 0 || t > longest {
-		v.fail("a timeout must be longer than 0 and at most a year, not %s", v.node.Value)
-		return unset
-	}
-	return t
+	return t, true
 }
 
 // local makes a path of the laptop absolute; ~ is the user's home.

@@ -206,6 +206,7 @@ func newDev(name string) *Dev {
 		Interface: "localhost",
 		Command:   Command{Argv: []string{"sh"}},
 		Timeout:   Timeout{Default: 60 * time.Second, Resources: 120 * time.Second},
+		AutoDown:  8 * time.Hour,
 	}
 }
 

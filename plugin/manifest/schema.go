@@ -99,6 +99,10 @@ func isDuration(func(value)) schema {
 	return schema{"type": []any{"string", "integer"}, "pattern": durationPattern, "exclusiveMinimum": 0}
 }
 
+func isDurationOrZero(func(value)) schema {
+	return schema{"type": []any{"string", "integer"}, "pattern": "^0$|" + durationPattern, "minimum": 0}
+}
+
 func isQuantity(func(value)) schema {
 	return schema{"type": []any{"string", "number"}, "pattern": quantityPattern, "minimum": 0}
 }

@@ -19,7 +19,7 @@ func (d *devReader) readServices(v value) {
 
 // serviceFields replaces the fields that services do not have by a refusal.
 func serviceFields(fields []field) []field {
-	refused := []string{"autocreate", "envFiles", "externalVolumes", "forward", "initContainer", "interface", "lifecycle",
+	refused := []string{"autoDown", "autocreate", "envFiles", "externalVolumes", "forward", "initContainer", "interface", "lifecycle",
 		"mode", "persistentVolume", "priorityClassName", "probes", "remote", "reverse", "secrets", "securityContext",
 		"serviceAccount", "services", "sshServerPort", "timeout"}
 	out := slices.Clone(fields)

@@ -83,6 +83,9 @@ type Dev struct {
 	Resources corev1.ResourceRequirements
 	// Timeout bounds the waiting.
 	Timeout Timeout
+	// AutoDown is after what time without a laptop the cluster gives the
+	// workload back by itself: 8 h unless set, 0 for never.
+	AutoDown time.Duration
 	// Metadata is added to what `up` creates.
 	Metadata Metadata
 	// Agent is the agent's image and resources: the field initContainer.

@@ -45,7 +45,8 @@ type Restored struct {
 	// Cleaned is true when labels and annotations were removed, of the original
 	// or what scales it.
 	Cleaned bool
-	// Clone, Claim, Secret, Lease and Sandbox are true when they were deleted.
+	// Clone, Claim, Secret, Lease and Sandbox are true when they were deleted;
+	// Lease also when that was which looks at it.
 	Clone, Claim, Secret, Lease, Sandbox bool
 	// Ready is the number of the original's ready pods when Wait ended.
 	Ready int32
@@ -57,10 +58,10 @@ func (r *Restored) Nothing() bool {
 }
 
 // Restore ends dev environments: it gives the original its replica count
-// back, removes what Swap added to it, and deletes clone, Secret, Lease and,
-// where asked, the claim. It works on whatever is left and may be repeated. One
-// environment that fails does not keep the others from being restored; the
-// errors are joined.
+// back, removes what Swap added to it, and deletes clone, Secret, Lease, what
+// waits to do the same, and, where asked, the claim. It works on whatever is left
+// and may be repeated. One environment that fails does not keep the others from
+// being restored; the errors are joined.
 func (c *Client) Restore(ctx context.Context, o RestoreOptions) ([]Restored, error) {
 	var scalers []Autoscaler
 	var g errgroup.Group
@@ -185,6 +186,18 @@ func (c *Client) restore(ctx context.Context, e *Environment, scalers []Autoscal
 			r.Claim = gone
 			errs = append(errs, err)
 		}
+	}
+	alone := ""
+	if e.service() {
+		alone = e.Name
+	}
+	gone, err := c.disarm(ctx, e.Dev, alone)
+	r.Lease = r.Lease || gone
+	// Who may not is not kept from a restore: the CronJob finds nothing to do
+	// then, and ends itself.
+	var forbidden *ForbiddenError
+	if !errors.As(err, &forbidden) {
+		errs = append(errs, err)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return r, err

@@ -49,6 +49,9 @@ type Held struct {
 	// Expired is true when the holder has not been heard of for longer than
 	// the Lease lasts.
 	Expired bool
+	// AutoDown is after what time without a laptop the cluster gives the original
+	// back; 0 for never.
+	AutoDown time.Duration
 	// Forwards are the forwards that the holder has open.
 	Forwards []string
 }
@@ -210,6 +213,7 @@ func join(clones []appsv1.Deployment, originals []*Workload, held []coordination
 		}
 		e := env(kind, name)
 		e.Clone = d
+		e.AutoDown = armedFor(d)
 		if dev, _ := devOf(d.Labels); dev != "" {
 			e.Dev = dev
 		}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
@@ -213,7 +215,7 @@ type TakenOverError struct {
 func (e *TakenOverError) Error() string {
 	switch {
 	case e.Ended:
-		return fmt.Sprintf("%q was ended by somebody else", e.Dev)
+		return fmt.Sprintf("%q was ended meanwhile, by `down` or by autoDown", e.Dev)
 	case e.By == "":
 		return fmt.Sprintf("somebody took over %q, and has finished since", e.Dev)
 	}
@@ -360,4 +362,13 @@ func core(verb, resource string) Rule {
 }
 func leases(verb string) Rule {
 	return Rule{Verb: verb, Group: "coordination.k8s.io", Resource: "leases"}
+}
+func roles(verb string) Rule {
+	return Rule{Verb: verb, Group: rbacv1.GroupName, Resource: "roles"}
+}
+func bindings(verb string) Rule {
+	return Rule{Verb: verb, Group: rbacv1.GroupName, Resource: "rolebindings"}
+}
+func cronJobs(verb string) Rule {
+	return Rule{Verb: verb, Group: batchv1.GroupName, Resource: "cronjobs"}
 }

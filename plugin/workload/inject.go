@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
@@ -42,6 +43,9 @@ type Spec struct {
 	ImageUser *int64
 	// Least is the least that a container may have; Swap sets it.
 	Least corev1.ResourceList
+	// Armed is after what time without a laptop the cluster gives the original
+	// back, 0 for never; Swap sets it.
+	Armed time.Duration
 	// Roots are the sync targets; nil means those of Dev.Sync.
 	Roots []string
 	// Main is the development container whose service Dev is; nil for that
@@ -304,6 +308,9 @@ func deployment(w *Workload, s *Spec, t *corev1.PodTemplateSpec) *appsv1.Deploym
 	}
 	if w.pod != nil {
 		annotations[AnnotationPod] = memoryOf(w.pod)
+	}
+	if s.Armed > 0 {
+		annotations[AnnotationAutoDown] = s.Armed.String()
 	}
 	return &appsv1.Deployment{
 		TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: string(Deployment)},

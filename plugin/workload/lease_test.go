@@ -65,7 +65,7 @@ func versions(kube *fake.Clientset) clienttesting.ReactionFunc {
 				return true, nil, err
 			}
 			md := patch["metadata"].(map[string]any)
-			if md["resourceVersion"] != strconv.Itoa(version) {
+			if of, named := md["resourceVersion"]; named && of != strconv.Itoa(version) {
 				return true, nil, apierrors.NewConflict(schema.GroupResource{Resource: "leases"}, a.Name, errors.New("changed"))
 			}
 			version++

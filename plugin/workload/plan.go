@@ -22,12 +22,15 @@ type Planned struct {
 	rule Rule
 	// patch is how it would be written; empty means that it would be created.
 	patch types.PatchType
+	// dispensable is true when Swap does without where the write is refused.
+	dispensable bool
 }
 
 // Plan returns what Acquire and Swap would write, in their order, and writes
-// nothing: the Lease, the workload of a dev environment that has none, the
-// claim where something is to be done about it, the Secret, the clone, the original
-// at 0 replicas, and what keeps KEDA off it. Whoever holds the Lease is not asked.
+// nothing: the Lease, the workload of a dev environment that has none, what gives
+// the original back when no laptop is heard of, the claim where something is to be
+// done about it, the Secret, the clone, the original at 0 replicas, and what keeps
+// KEDA off it. Whoever holds the Lease is not asked.
 func (c *Client) Plan(ctx context.Context, f *Found, s Spec, who Claimant) ([]Planned, error) {
 	lease := leaseFor(f.Workload, f.Lease, who, c.now())
 	lease.Namespace = c.Namespace
@@ -53,7 +56,12 @@ func (c *Client) Plan(ctx context.Context, f *Found, s Spec, who Claimant) ([]Pl
 			return nil, err
 		}
 	}
-	s.ImageUser, s.Least = c.imageUser(ctx, f, &s.Dev), f.Least
+	s.ImageUser, s.Least, s.Armed = c.imageUser(ctx, f, &s.Dev), f.Least, armable(f.Workload, &s)
+	armed, err := planAutoDown(f.Workload, &s)
+	if err != nil {
+		return nil, err
+	}
+	plan = append(plan, armed...)
 	r, err := Clone(f.Workload, f.Clone, s)
 	if err != nil {
 		return nil, err
@@ -117,6 +125,32 @@ func (c *Client) planOriginal(f *Found, s *Spec) ([]Planned, error) {
 	return append(plan, c.plannedPauses(f)...), nil
 }
 
+// planAutoDown returns what gives the original back when no laptop is heard of.
+func planAutoDown(w *Workload, s *Spec) ([]Planned, error) {
+	if s.Armed == 0 {
+		return nil, nil
+	}
+	a, err := autoDownFor(w, s, "")
+	if err != nil {
+		return nil, err
+	}
+	var plan []Planned
+	for _, part := range []struct {
+		object runtime.Object
+		rule   Rule
+	}{
+		{a.role, roles("patch")}, {a.account, core("patch", "serviceaccounts")},
+		{a.binding, bindings("patch")}, {a.job, cronJobs("patch")},
+	} {
+		p, err := planned(part.object, Planned{rule: part.rule, patch: types.ApplyPatchType, dispensable: true})
+		if err != nil {
+			return nil, err
+		}
+		plan = append(plan, p)
+	}
+	return plan, nil
+}
+
 // Difference is an object before and after it would be written.
 type Difference struct {
 	// Live is the object as it is; nil when there is none.
@@ -130,7 +164,7 @@ type Difference struct {
 // included, without storing anything.
 func (c *Client) DryRun(ctx context.Context, plan []Planned) ([]Difference, error) {
 	var done []Difference
-	var made types.UID
+	made := map[string]types.UID{}
 	for _, p := range plan {
 		o := p.Object.DeepCopy()
 		own(o, made)
@@ -144,28 +178,33 @@ func (c *Client) DryRun(ctx context.Context, plan []Planned) ([]Difference, erro
 		} else {
 			d, err = dryPatch(ctx, r, p.patch, o)
 		}
-		if err != nil {
+		switch {
+		case err == nil:
+			made[o.GetKind()+"/"+o.GetName()] = d.After.GetUID()
+		case p.dispensable:
+			d.After = o
+		default:
 			return nil, c.wrap(err, p.rule, o.GetName())
-		}
-		if p.rule == Deployment.rule("create") && p.patch == "" {
-			made = d.After.GetUID()
 		}
 		done = append(done, d)
 	}
 	return done, nil
 }
 
-// own names the workload as the clone's owner that only a dry run has made.
-func own(o *unstructured.Unstructured, made types.UID) {
+// own names the owner of an object that only a dry run has made. made has the
+// UIDs by kind/name.
+func own(o *unstructured.Unstructured, made map[string]types.UID) {
 	refs := o.GetOwnerReferences()
-	if made == "" || len(refs) == 0 || refs[0].UID != "" {
+	if len(refs) == 0 || refs[0].UID != "" {
 		return
 	}
-	refs[0].UID = made
+	refs[0].UID = made[refs[0].Kind+"/"+refs[0].Name]
 	o.SetOwnerReferences(refs)
 	labels := o.GetLabels()
-	labels[LabelClone] = string(made)
-	o.SetLabels(labels)
+	if of, clone := labels[LabelClone]; clone && of == "" {
+		labels[LabelClone] = string(refs[0].UID)
+		o.SetLabels(labels)
+	}
 }
 
 func dryPatch(ctx context.Context, r dynamic.ResourceInterface, pt types.PatchType, o *unstructured.Unstructured) (d Difference, err error) {

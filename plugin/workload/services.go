@@ -3,6 +3,7 @@ package workload
 import (
 	"context"
 	"errors"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -11,6 +12,7 @@ import (
 
 // PlanService returns what Swap would write for a service, as Plan does.
 func (c *Client) PlanService(f *Found, s Spec) ([]Planned, error) {
+	s.Armed, s.Least = armable(f.Workload, &s), f.Least
 	r, err := Clone(f.Workload, f.Clone, s)
 	if err != nil {
 		return nil, err
@@ -19,8 +21,12 @@ func (c *Client) PlanService(f *Found, s Spec) ([]Planned, error) {
 	if err != nil {
 		return nil, err
 	}
+	plan, err := planAutoDown(f.Workload, &s)
+	if err != nil {
+		return nil, err
+	}
 	original, err := c.planOriginal(f, &s)
-	return append([]Planned{clone}, original...), err
+	return slices.Concat(plan, []Planned{clone}, original), err
 }
 
 // TiedToOneNode tells of a failed wait for a service's pod whether it has no node

@@ -43,13 +43,14 @@ type Swapped struct {
 }
 
 // Swap puts the development clone in the workload's place. It writes, each by
-// server-side apply: claim and Secret where the manifest asks for them, the
-// clone, then the original's 0 replicas. The clone goes first because its pod is
+// server-side apply: what gives the original back when no laptop is heard of,
+// claim and Secret where the manifest asks for them, the clone, then the
+// original's 0 replicas. The clone goes first because its pod is
 // what one waits for, and because a clone that is refused must not leave the
 // workload without pods. Stopped between any two of them, Restore finds what
 // there is by its labels. Swapping again changes nothing where nothing
 // changed.
-func (c *Client) Swap(ctx context.Context, f *Found, s Spec) (*Swapped, error) {
+func (c *Client) Swap(ctx context.Context, f *Found, s Spec) (_ *Swapped, err error) {
 	w := f.Workload
 	if w.Meta.UID == "" {
 		made, err := c.createSandbox(ctx, &s)
@@ -63,7 +64,17 @@ func (c *Client) Swap(ctx context.Context, f *Found, s Spec) (*Swapped, error) {
 	if err != nil {
 		return nil, err
 	}
+	var applied *appsv1.Deployment
+	defer func() {
+		if err != nil && f.Clone == nil && ctx.Err() == nil && (applied == nil || w.pod == nil || refused(err)) {
+			c.undo(ctx, applied, w, &s)
+			_, _ = c.resume(ctx, w.String(), f.Autoscalers)
+		}
+	}()
 	var warnings []string
+	if warning := c.arm(ctx, w, f.Clone, &s); warning != "" {
+		warnings = append(warnings, warning)
+	}
 	if wantsClaim(&s.Dev) {
 		warning, err := c.ensureClaim(ctx, &s.Dev)
 		if err != nil {
@@ -77,11 +88,11 @@ func (c *Client) Swap(ctx context.Context, f *Found, s Spec) (*Swapped, error) {
 		if s.SecretUID, err = c.applySecret(ctx, w, &s); err != nil {
 			return nil, err
 		}
-		if r, err = Clone(w, f.Clone, s); err != nil {
-			return nil, err
-		}
 	}
-	applied, err := c.applyClone(ctx, r.Clone)
+	if r, err = Clone(w, f.Clone, s); err != nil {
+		return nil, err
+	}
+	applied, err = c.applyClone(ctx, r.Clone)
 	if s.ImageVolumes && AboutImageVolume(err) {
 		s.ImageVolumes = false
 		if r, err = Clone(w, f.Clone, s); err == nil {
@@ -89,9 +100,6 @@ func (c *Client) Swap(ctx context.Context, f *Found, s Spec) (*Swapped, error) {
 		}
 	}
 	if err != nil {
-		if f.Clone == nil && ctx.Err() == nil {
-			c.undo(ctx, nil, &s)
-		}
 		return nil, err
 	}
 	if len(s.Secrets) == 0 && hasSecrets(f.Clone) {
@@ -116,10 +124,6 @@ func (c *Client) Swap(ctx context.Context, f *Found, s Spec) (*Swapped, error) {
 		return out, nil
 	}
 	if err := c.setAside(ctx, w, &s, f.Autoscalers); err != nil {
-		if f.Clone == nil && ctx.Err() == nil && (w.pod == nil || refused(err)) {
-			c.undo(ctx, applied, &s)
-			_, _ = c.resume(ctx, w.String(), f.Autoscalers)
-		}
 		return nil, err
 	}
 	return out, nil
@@ -158,7 +162,10 @@ func (c *Client) applyClone(ctx context.Context, clone *appsv1.Deployment) (*app
 	}
 	applied, err := c.Kube.AppsV1().Deployments(c.Namespace).
 		Patch(ctx, clone.Name, types.ApplyPatchType, body, applyOptions())
-	return applied, c.wrap(err, Deployment.rule("patch"), clone.Name)
+	if err != nil {
+		return nil, c.wrap(err, Deployment.rule("patch"), clone.Name)
+	}
+	return applied, nil
 }
 
 // scaleDown takes the original out of service. The object may change between
@@ -204,9 +211,9 @@ func refused(err error) bool {
 }
 
 // undo deletes what a first swap that failed has made: the clone, where there
-// is one, because two would serve side by side, and the Secret. What fails here
-// is left to Restore.
-func (c *Client) undo(ctx context.Context, clone *appsv1.Deployment, s *Spec) {
+// is one, because two would serve side by side, the Secret, and what would have
+// given the original back. What fails here is left to Restore.
+func (c *Client) undo(ctx context.Context, clone *appsv1.Deployment, w *Workload, s *Spec) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
 	if clone != nil {
@@ -214,6 +221,9 @@ func (c *Client) undo(ctx context.Context, clone *appsv1.Deployment, s *Spec) {
 	}
 	if len(s.Secrets) > 0 {
 		_, _ = c.deleteSecret(ctx, s.Dev.Name)
+	}
+	if s.Armed > 0 {
+		_, _ = c.disarm(ctx, s.Dev.Name, w.Meta.Name)
 	}
 }
 

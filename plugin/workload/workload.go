@@ -3,7 +3,7 @@
 // says whose dev environment it is.
 //
 // What is written is computed by pure functions (inject.go, service.go, container.go,
-// workspace.go, external.go, restore.go) and package restore; the other files talk to the API
+// workspace.go, external.go, restore.go, autodown.go) and package restore; the other files talk to the API
 // server. The original is never edited beyond its gate, most often the replica
 // count, and a few labels and annotations, all of them owned by the field manager
 // kubectl-okteto, so that Restore can give back exactly what it took.
@@ -65,6 +65,11 @@ const (
 	// AnnotationPaused is on a ScaledObject of KEDA that a swap has paused: the
 	// original as kind/name.
 	AnnotationPaused = "dev.okteto.com/paused-for"
+	// AnnotationAutoDown is on the clone: after what time without a laptop the
+	// cluster gives the original back; it has none where nothing does.
+	AnnotationAutoDown = "dev.okteto.com/auto-down"
+	// AnnotationUsed is on the Lease: when it was used other than by its holder.
+	AnnotationUsed = "dev.okteto.com/used"
 	// AnnotationForwards is on the Lease: the open forwards, a JSON list of
 	// strings.
 	AnnotationForwards = "dev.okteto.com/forwards"

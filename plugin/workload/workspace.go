@@ -184,14 +184,10 @@ func sidecar(spec *corev1.PodSpec, s *Spec, dev *corev1.Container, places []plac
 		args.SeedFrom = config.ImageDir
 		mounts = append(mounts, corev1.VolumeMount{Name: volumeImage, MountPath: config.ImageDir, ReadOnly: true})
 	}
-	image := s.AgentImage
-	if s.Dev.Agent.Image != "" {
-		image = s.Dev.Agent.Image
-	}
 	install := &corev1.ExecAction{Command: []string{config.ImagePath, "install", config.BinDir}}
 	return corev1.Container{
 		Name:            config.SidecarContainer,
-		Image:           image,
+		Image:           agentImage(s),
 		ImagePullPolicy: corev1.PullIfNotPresent,
 		Command:         []string{config.ImagePath},
 		Args:            args.Args(),
@@ -201,6 +197,14 @@ func sidecar(spec *corev1.PodSpec, s *Spec, dev *corev1.Container, places []plac
 		Resources:       sidecarResources(dev, s.Dev.Agent.Resources, s.Least),
 		SecurityContext: sidecarSecurity(dev.SecurityContext, spec.SecurityContext, s.ImageUser),
 	}
+}
+
+// agentImage returns the agent's image.
+func agentImage(s *Spec) string {
+	if s.Dev.Agent.Image != "" {
+		return s.Dev.Agent.Image
+	}
+	return s.AgentImage
 }
 
 // seed returns the init container that copies the image's files into the

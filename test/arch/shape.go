@@ -106,7 +106,7 @@ type core struct {
 func pureCore() []core {
 	return []core{
 		{dir: "plugin/manifest", except: []string{"load.go"}},
-		{dir: "plugin/workload", only: []string{"inject.go", "service.go", "restore.go", "container.go", "workspace.go", "external.go", "near.go"}},
+		{dir: "plugin/workload", only: []string{"inject.go", "service.go", "restore.go", "container.go", "workspace.go", "external.go", "autodown.go", "near.go"}},
 		{dir: "restore"},
 		{dir: "syncproto/merge"},
 		{dir: "syncproto/ignore"},

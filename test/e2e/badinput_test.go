@@ -67,7 +67,7 @@ func (p *place) restores(object, before string, down ...string) {
 	if after := p.snapshot(object); after != before {
 		p.t.Errorf("down did not restore %s:\n%s\nwas\n%s", object, after, before)
 	}
-	eventually(p.t, "nothing of up is left", func() bool { return len(p.traces()) == 0 })
+	eventually(p.t, "nothing of up is left", func() bool { return len(p.traces()) == 0 && len(p.autoDownParts()) == 0 })
 }
 
 // TestBadInputChangesNothing gives what cannot work: every run says what is

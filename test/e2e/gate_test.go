@@ -35,6 +35,8 @@ type gate struct {
 type stop struct {
 	// method and suffix stop requests of a method whose path ends so.
 	method, suffix string
+	// pass is how many of these pass before one is stopped.
+	pass int32
 	// sent freezes a connection once the plugin has sent so many bytes over
 	// it; 0 never does.
 	sent int64
@@ -74,8 +76,9 @@ func (p *place) behind(s stop) *gate {
 			return nil
 		},
 	}
+	var passed atomic.Int32
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.suffix != "" && r.Method == s.method && strings.HasSuffix(r.URL.Path, s.suffix) {
+		if s.suffix != "" && r.Method == s.method && strings.HasSuffix(r.URL.Path, s.suffix) && passed.Add(1) > s.pass {
 			g.stop(r.Context().Done())
 			return
 		}

@@ -319,6 +319,9 @@ func TestForbidden(t *testing.T) {
 		{right: "create pods/portforward", args: []string{"up"}},
 		{right: "create coordination.k8s.io/leases", args: []string{"up"}, doesWithout: "nobody else will know"},
 		{right: "list events", args: []string{"up"}, doesWithout: "comes back"},
+		{right: "create rbac.authorization.k8s.io/roles", args: []string{"up"}, doesWithout: "nothing gives deployment/api back"},
+		{right: "create batch/cronjobs", args: []string{"up"}, doesWithout: "nothing gives deployment/api back"},
+		{right: "delete coordination.k8s.io/leases", args: []string{"up"}, doesWithout: "attempting to grant RBAC permissions not currently held"},
 		{right: "create pods/portforward", args: []string{"exec"}, developed: true},
 		{right: "list apps/deployments", args: []string{"exec"}, developed: true},
 		{right: "list apps/deployments", args: []string{"down"}, developed: true},
@@ -345,6 +348,9 @@ func TestForbidden(t *testing.T) {
 			if c.doesWithout != "" {
 				if r.code != 0 || !strings.Contains(r.stderr, c.doesWithout) {
 					t.Errorf("exit code %d, and %q is to be said:\n%s", r.code, c.doesWithout, r.stderr)
+				}
+				if c.right != "list events" {
+					eventually(t, "nothing is there that gives the original back", func() bool { return len(here.autoDownParts()) == 0 })
 				}
 			} else {
 				code := 255

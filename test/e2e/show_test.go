@@ -33,6 +33,15 @@ func named(object map[string]any) string {
 	return strings.ToLower(object["kind"].(string)) + "/" + metadata(object)["name"].(string)
 }
 
+// owners are the owner references of an object.
+func owners(object map[string]any) (refs []map[string]any) {
+	all, _ := metadata(object)["ownerReferences"].([]any)
+	for _, ref := range all {
+		refs = append(refs, ref.(map[string]any))
+	}
+	return refs
+}
+
 // stored returns an object with the set of fields that we own in it.
 func (p *place) stored(object string) string {
 	p.t.Helper()
@@ -74,7 +83,8 @@ func TestUpShowsWhatItWrites(t *testing.T) {
 			t.Errorf("the server has %s in place of %s", named(server.Items[i]), named(o))
 		}
 	}
-	if got := strings.Join(names, " "); got != "lease/api-okteto persistentvolumeclaim/api-okteto deployment/api-okteto deployment/api" {
+	if got := strings.Join(names, " "); got != "lease/api-okteto role/api-okteto-autodown serviceaccount/api-okteto-autodown "+
+		"rolebinding/api-okteto-autodown cronjob/api-okteto-autodown persistentvolumeclaim/api-okteto deployment/api-okteto deployment/api" {
 		t.Errorf("shown are %s", got)
 	}
 	documents := strings.Split(p.ok("up", "--dry-run").stdout, "\n---\n")
@@ -90,7 +100,7 @@ func TestUpShowsWhatItWrites(t *testing.T) {
 	if got := p.snapshot("deploy/api"); got != original {
 		t.Errorf("showing has changed the original:\n%s", got)
 	}
-	if got := p.kubectl("get", "deploy,lease,pvc", "-o", "name"); strings.TrimSpace(got) != "deployment.apps/api" {
+	if got := p.kubectl("get", "deploy,lease,pvc,role,cronjob", "-o", "name"); strings.TrimSpace(got) != "deployment.apps/api" {
 		t.Errorf("showing has made something:\n%s", got)
 	}
 
@@ -99,6 +109,12 @@ func TestUpShowsWhatItWrites(t *testing.T) {
 		// What was shown, applied by its own name, is what is there.
 		before := p.stored(named(o))
 		delete(metadata(o), "resourceVersion")
+		for _, ref := range owners(o) {
+			if ref["kind"] == "Role" {
+				// It was not there yet when this was shown.
+				ref["uid"] = strings.TrimSpace(p.kubectl("get", "role", ref["name"].(string), "-o", "jsonpath={.metadata.uid}"))
+			}
+		}
 		body, err := json.Marshal(o)
 		if err != nil {
 			t.Fatal(err)
@@ -122,7 +138,7 @@ func TestUpShowsWhatItWrites(t *testing.T) {
 func TestUpShowsAWorkloadThatItWouldMake(t *testing.T) {
 	p := newPlace(t)
 	p.write("okteto.yaml", strings.ReplaceAll(manifest, "command: sh", "command: sh\n    autocreate: true\n    image: "+p.Registry+"/busybox:1"))
-	if l := p.shown("--dry-run=server"); len(l.Items) != 3 {
+	if l := p.shown("--dry-run=server"); len(l.Items) != 7 {
 		t.Errorf("%d objects are shown", len(l.Items))
 	}
 	if r := p.run("", "up", "--diff"); r.code != 1 || !strings.Contains(r.stdout, "+++ up Deployment/api\n") {
