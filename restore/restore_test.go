@@ -77,6 +77,33 @@ func TestReopenWithoutARecord(t *testing.T) {
 	}
 }
 
+// FuzzRestore restores whatever the cluster may show.
+func FuzzRestore(f *testing.F) {
+	f.Add([]byte(swapped(`{"path":["spec","replicas"],"shut":0,"open":3}`, `{"replicas":0}`)))
+	f.Add([]byte(swapped(`{"path":["a","b"],"shut":{"c":"x"},"open":{"c":null}}`, `{}`)))
+	f.Add([]byte(`{"metadata":{"annotations":{"dev.okteto.com/swap":"{\"replicasOwners\":[{\"manager\":\"helm\"}],\"pauses\":[\"p\"]}"},` +
+		`"managedFields":[{"manager":"kubectl-okteto","fieldsV1":{"f:spec":{"f:replicas":{}}}},{"manager":"helm","fieldsV1":{"f:spec":"no set"}}]}}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var o struct {
+			Metadata Meta `json:"metadata"`
+		}
+		var all map[string]any
+		if json.Unmarshal(text, &o) != nil || json.Unmarshal(text, &all) != nil {
+			return
+		}
+		open, err1 := o.Metadata.ReopenPatch(all)
+		clean, err2 := o.Metadata.CleanPatch(o.Metadata.Record().Gate.Path)
+		for _, body := range [][]byte{open, clean} {
+			if body != nil && !json.Valid(body) {
+				t.Errorf("%s leads to %s", text, body)
+			}
+		}
+		if err1 != nil && open != nil || err2 != nil && clean != nil {
+			t.Errorf("%s: %v, %v", text, err1, err2)
+		}
+	})
+}
+
 func TestClean(t *testing.T) {
 	gate := []string{"spec", "replicas"}
 	const ours = `{"manager":"kubectl-okteto","operation":"Apply","apiVersion":"apps/v1","time":"2026-05-01T12:00:00Z","fieldsType":"FieldsV1",` +
