@@ -276,7 +276,7 @@ func (c *Client) list(ctx context.Context, opts metav1.ListOptions) (listing, er
 				w := api.of(o)
 				if d, ok := o.(*appsv1.Deployment); ok && isClone(w) {
 					l.clones = append(l.clones, *d)
-				} else if maker(w) == nil {
+				} else if maker(w) == nil && w.Meta.Labels[LabelInteractive] == "" { // else a swap made it
 					found[i] = append(found[i], w)
 				}
 			}

@@ -57,7 +57,9 @@ func TestFind(t *testing.T) {
 	nightly, once, run := testCronJob("nightly"), testJob("once"), testJob("nightly-1")
 	nightly.Labels, once.Labels = nil, nil
 	run.OwnerReferences = []metav1.OwnerReference{{APIVersion: "batch/v1", Kind: "CronJob", Name: "nightly", Controller: new(true)}}
-	c, _ := newClient(t, namespace, testDeployment("api"), testDeployment("both"), db, testStatefulSet("both"), old, made, nightly, once, run)
+	looks := testCronJob("api-okteto-autodown") // a swap's own, with the labels of the manifest
+	looks.Labels = map[string]string{"team": "shop", LabelDev: "true", LabelInteractive: "api"}
+	c, _ := newClient(t, namespace, testDeployment("api"), testDeployment("both"), db, testStatefulSet("both"), old, made, nightly, once, run, looks)
 	swap(t, c, "job/once", testSpec("once"))
 	swap(t, c, "old", testSpec("old"))
 	swap(t, c, "api", testSpec("api"))
