@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -130,16 +129,10 @@ func (c *Client) Swap(ctx context.Context, f *Found, s Spec) (_ *Swapped, err er
 }
 
 // setAside takes the original out of service, and keeps KEDA from bringing it
-// back, at once. The clone is there already: by it Restore finds both.
+// back before that. The clone is there already: by it Restore finds both.
 func (c *Client) setAside(ctx context.Context, w *Workload, s *Spec, all []Autoscaler) error {
-	var g errgroup.Group
-	g.Go(func() error {
-		c.pause(ctx, w, all)
-		return nil
-	})
-	err := c.scaleDown(ctx, w, s)
-	_ = g.Wait() // pause does not fail
-	return err
+	c.pause(ctx, w, all)
+	return c.scaleDown(ctx, w, s)
 }
 
 // createSandbox makes the workload of a dev environment that has none.

@@ -98,8 +98,9 @@ func (p *place) kedaLike() *atomic.Int32 {
 	go func() {
 		defer close(ended)
 		for ; ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
-			if asked("jsonpath={.spec.replicas}", "deploy", "api") != "0" ||
-				asked(`jsonpath={.metadata.annotations.autoscaling\.keda\.sh/paused}`, "scaledobject", "web") != "" {
+			idle := func() bool { return asked("jsonpath={.spec.replicas}", "deploy", "api") == "0" }
+			// It is at 0 before and after, and so when it is found not to be paused.
+			if !idle() || asked(`jsonpath={.metadata.annotations.autoscaling\.keda\.sh/paused}`, "scaledobject", "web") != "" || !idle() {
 				continue
 			}
 			if _, err := p.Kubectl(ctx, "", "scale", "deploy", "api", "--replicas=2"); err == nil {
