@@ -59,9 +59,8 @@ func (c *Client) Swap(ctx context.Context, f *Found, s Spec) (_ *Swapped, err er
 		w = made
 	}
 	s.ImageUser, s.Least = c.imageUser(ctx, f, &s.Dev), f.Least
-	r, err := Clone(w, f.Clone, s)
-	if err != nil {
-		return nil, err
+	if _, err = Clone(w, f.Clone, s); err != nil {
+		return nil, err // before anything is written
 	}
 	var applied *appsv1.Deployment
 	defer func() {
@@ -88,7 +87,8 @@ func (c *Client) Swap(ctx context.Context, f *Found, s Spec) (_ *Swapped, err er
 			return nil, err
 		}
 	}
-	if r, err = Clone(w, f.Clone, s); err != nil {
+	r, err := Clone(w, f.Clone, s)
+	if err != nil {
 		return nil, err
 	}
 	applied, err = c.applyClone(ctx, r.Clone)
