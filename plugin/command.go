@@ -84,6 +84,15 @@ func splitDash(cmd *cobra.Command, args []string) (name string, command []string
 	}
 }
 
+// onlyName is splitDash for a command, called what, that runs none itself.
+func onlyName(cmd *cobra.Command, args []string, what string) (string, error) {
+	name, command, err := splitDash(cmd, args)
+	if err == nil && command != nil {
+		err = usagef("%s runs no command", what)
+	}
+	return name, err
+}
+
 // codeError ends a command that ran for the user with that command's status.
 type codeError struct{ code int }
 

@@ -39,10 +39,7 @@ func newDownCmd(f *Factory) *cobra.Command {
 
 // Complete takes the name.
 func (o *downOptions) Complete(cmd *cobra.Command, args []string) (err error) {
-	var command []string
-	if o.name, command, err = splitDash(cmd, args); err == nil && command != nil {
-		err = usagef("down runs no command")
-	}
+	o.name, err = onlyName(cmd, args, cmd.Name())
 	return err
 }
 

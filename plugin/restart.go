@@ -33,10 +33,7 @@ When 'up' runs on this machine, everything saved before is in the pod first.`,
 
 // Complete takes the name.
 func (o *restartOptions) Complete(cmd *cobra.Command, args []string) (err error) {
-	var command []string
-	if o.name, command, err = splitDash(cmd, args); err == nil && command != nil {
-		err = usagef("restart runs no command")
-	}
+	o.name, err = onlyName(cmd, args, cmd.Name())
 	return err
 }
 

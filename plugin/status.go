@@ -47,10 +47,7 @@ func newStatusCmd(f *Factory) *cobra.Command {
 
 // Complete takes the name.
 func (o *statusOptions) Complete(cmd *cobra.Command, args []string) (err error) {
-	var command []string
-	if o.name, command, err = splitDash(cmd, args); err == nil && command != nil {
-		err = usagef("status runs no command")
-	}
+	o.name, err = onlyName(cmd, args, cmd.Name())
 	return err
 }
 

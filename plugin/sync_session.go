@@ -37,10 +37,7 @@ func (t *syncTarget) outputFlag(cmd *cobra.Command) {
 
 // complete takes the development container's name.
 func (t *syncTarget) complete(cmd *cobra.Command, args []string) (err error) {
-	var command []string
-	if t.name, command, err = splitDash(cmd, args); err == nil && command != nil {
-		err = usagef("%s runs no command", cmd.CommandPath())
-	}
+	t.name, err = onlyName(cmd, args, cmd.CommandPath())
 	return err
 }
 
