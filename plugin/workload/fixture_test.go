@@ -2,7 +2,9 @@ package workload
 
 import (
 	"context"
+	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 )
 
 const (
@@ -180,3 +183,38 @@ func swap(t *testing.T, c *Client, name string, s Spec) *Swapped {
 func newContext() context.Context { return context.Background() }
 
 func joined(s []string) string { return strings.Join(s, " ") }
+
+// stop is a plugin that is killed between two of its writes.
+type stop struct {
+	kube   *fake.Clientset
+	chain  []clienttesting.Reactor // of before
+	killed error
+}
+
+func newStop(kube *fake.Clientset) *stop {
+	return &stop{kube: kube, chain: slices.Clone(kube.ReactionChain), killed: errors.New("killed")}
+}
+
+// after lets so many writes through, and none that follows.
+func (s *stop) after(writes int) {
+	s.kube.PrependReactor("*", "*", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		if !slices.Contains([]string{"patch", "create", "delete"}, a.GetVerb()) {
+			return false, nil, nil
+		}
+		if writes--; writes < 0 {
+			return true, nil, s.killed
+		}
+		return false, nil, nil
+	})
+}
+
+// completed tells whether all was written, by the error that came of it, and lets
+// writes through again.
+func (s *stop) completed(t *testing.T, err error) bool {
+	t.Helper()
+	s.kube.ReactionChain = s.chain
+	if err != nil && !errors.Is(err, s.killed) {
+		t.Fatal(err)
+	}
+	return err == nil
+}

@@ -10,10 +10,8 @@ import (
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
-	clienttesting "k8s.io/client-go/testing"
 )
 
 // barePod is a pod that somebody has applied, as it is when it runs.
@@ -65,43 +63,27 @@ func podNow(t *testing.T, kube *fake.Clientset, name string) string {
 // TestPodComesBack stops the swap and the restore of a pod at every write: it
 // is never lost.
 func TestPodComesBack(t *testing.T) {
-	stop := errors.New("killed")
 	for _, stopRestore := range []bool{false, true} {
 		for allowed := 0; ; allowed++ {
 			c, kube := newClient(t, barePod("web"))
 			before := podNow(t, kube, "web")
-			chain := slices.Clone(kube.ReactionChain)
-			limit := func(writes int) {
-				kube.PrependReactor("*", "*", func(a clienttesting.Action) (bool, runtime.Object, error) {
-					if !slices.Contains([]string{"patch", "create", "delete"}, a.GetVerb()) {
-						return false, nil, nil
-					}
-					if writes--; writes < 0 {
-						return true, nil, stop
-					}
-					return false, nil, nil
-				})
-			}
+			stop := newStop(kube)
 			f, err := c.Find(t.Context(), Query{Name: "pod/web"})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if !stopRestore {
-				limit(allowed)
+				stop.after(allowed)
 			}
 			_, err = c.Swap(t.Context(), f, testSpec("web"))
 			if stopRestore {
 				if again := swap(t, c, "web", testSpec("web")); again.Changed || podNow(t, kube, "web") != "" {
 					t.Errorf("swapped again %+v, with a pod %s", again, podNow(t, kube, "web"))
 				}
-				limit(allowed)
+				stop.after(allowed)
 				_, err = c.Restore(t.Context(), RestoreOptions{Name: "web"})
 			}
-			kube.ReactionChain = chain
-			completed := err == nil
-			if err != nil && !errors.Is(err, stop) {
-				t.Fatal(err)
-			}
+			completed := stop.completed(t, err)
 			done, err := c.Restore(t.Context(), RestoreOptions{Name: "pod/web"})
 			if err != nil || len(done) != 1 || done[0].Workload != "pod/web" {
 				t.Fatalf("restored %+v, %v", done, err)

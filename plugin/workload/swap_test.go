@@ -223,20 +223,8 @@ func TestRestoreKeepsSharedLabels(t *testing.T) {
 
 // TestRestoreFromAnyPoint stops the swap and the restore at every write.
 func TestRestoreFromAnyPoint(t *testing.T) {
-	stop := errors.New("killed")
 	spec := testSpec("api")
 	spec.Dev.PersistentVolume.Enabled = true
-	writes := func(kube *fake.Clientset, allowed int) {
-		kube.PrependReactor("*", "*", func(a clienttesting.Action) (bool, runtime.Object, error) {
-			if !slices.Contains([]string{"patch", "create", "delete"}, a.GetVerb()) {
-				return false, nil, nil
-			}
-			if allowed--; allowed < 0 {
-				return true, nil, stop
-			}
-			return false, nil, nil
-		})
-	}
 	for _, stopRestore := range []bool{false, true} {
 		for allowed := 0; ; allowed++ {
 			c, kube := newClient(t, testDeployment("api"))
@@ -245,22 +233,18 @@ func TestRestoreFromAnyPoint(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			chain := slices.Clone(kube.ReactionChain)
+			stop := newStop(kube)
 			if stopRestore {
 				if _, err = c.Swap(t.Context(), f, spec); err != nil {
 					t.Fatal(err)
 				}
-				writes(kube, allowed)
+				stop.after(allowed)
 				_, err = c.Restore(t.Context(), RestoreOptions{Name: "api", Volumes: true})
 			} else {
-				writes(kube, allowed)
+				stop.after(allowed)
 				_, err = c.Swap(t.Context(), f, spec)
 			}
-			kube.ReactionChain = chain
-			completed := err == nil
-			if err != nil && !errors.Is(err, stop) {
-				t.Fatal(err)
-			}
+			completed := stop.completed(t, err)
 			if _, err := c.Restore(t.Context(), RestoreOptions{Name: "api", Volumes: true}); err != nil {
 				t.Fatal(err)
 			}
