@@ -68,26 +68,26 @@ type Meta struct {
 	ManagedFields   []Entry           `json:"managedFields"`
 }
 
-// Record returns the record of a swapped object, empty where it has none or an
-// unreadable one: much of a restore works without.
-func (m *Meta) Record() Record {
+// RecordIn returns the record that is among the annotations of a swapped object,
+// empty where there is none or an unreadable one: much of a restore works without.
+func RecordIn(annotations map[string]string) Record {
 	var r Record
-	if err := json.Unmarshal([]byte(m.Annotations[AnnotationSwap]), &r); err != nil {
+	if err := json.Unmarshal([]byte(annotations[AnnotationSwap]), &r); err != nil {
 		return Record{}
 	}
 	return r
 }
 
-// Marked tells whether the object carries the annotations of a swap.
-func (m *Meta) Marked() bool {
-	_, replicas := m.Annotations[AnnotationReplicas]
-	_, swap := m.Annotations[AnnotationSwap]
+// MarkedBy tells whether annotations are those of a swapped object.
+func MarkedBy(annotations map[string]string) bool {
+	_, replicas := annotations[AnnotationReplicas]
+	_, swap := annotations[AnnotationSwap]
 	return replicas || swap
 }
 
 // StillPaused returns those of the recorded annotations that have our value.
 func (m *Meta) StillPaused() []string {
-	return slices.DeleteFunc(m.Record().Pauses, func(key string) bool { return m.Annotations[key] != Disabled })
+	return slices.DeleteFunc(RecordIn(m.Annotations).Pauses, func(key string) bool { return m.Annotations[key] != Disabled })
 }
 
 // Nested returns the object that has nothing but the field at a path.
@@ -111,9 +111,9 @@ func (m *Meta) OpenPatch(path []string, v any) ([]byte, error) {
 // meanwhile, whose wish it is then. A swapped object without a good record is an
 // error: to clean it would be to forget what it was.
 func (m *Meta) ReopenPatch(object map[string]any) ([]byte, error) {
-	g := m.Record().Gate
+	g := RecordIn(m.Annotations).Gate
 	switch {
-	case !m.Marked():
+	case !MarkedBy(m.Annotations):
 		return nil, nil
 	case len(g.Path) == 0:
 		return nil, fmt.Errorf("the annotation %s, which says how the workload was before, is damaged or gone: run `kubectl okteto down`", AnnotationSwap)
@@ -153,7 +153,7 @@ func still(now, shut, open any) bool {
 // nothing is left to do. It is nil when there is nothing of ours.
 func (m *Meta) CleanPatch(path []string) ([]byte, error) {
 	var fixed, pauses []string
-	if !HasOurs(m.ManagedFields) && m.Marked() {
+	if !HasOurs(m.ManagedFields) && MarkedBy(m.Annotations) {
 		// Somebody reset the managed fields; the labels can only be ours, and
 		// the record tells of the rest.
 		fixed, pauses = []string{LabelDev, LabelDetached}, m.StillPaused()
@@ -162,7 +162,7 @@ func (m *Meta) CleanPatch(path []string) ([]byte, error) {
 	annotations := removals(m.Annotations,
 		[]string{AnnotationReplicas, AnnotationMode, AnnotationSwap}, pauses,
 		OwnKeys(m.ManagedFields, "annotations", true))
-	entries, err := handBack(m.ManagedFields, m.Record().Owners, path)
+	entries, err := handBack(m.ManagedFields, RecordIn(m.Annotations).Owners, path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the field managers: %w", err)
 	}
@@ -176,15 +176,19 @@ func (m *Meta) CleanPatch(path []string) ([]byte, error) {
 	if len(annotations) > 0 {
 		md["annotations"] = annotations
 	}
-	switch {
-	case len(entries) > 0:
-		md["managedFields"] = entries
-	case len(m.ManagedFields) > 0:
-		// An empty list would mean "unchanged" to the API server, one empty
-		// entry means "none".
-		md["managedFields"] = []Entry{{}}
+	if len(entries)+len(m.ManagedFields) > 0 {
+		md["managedFields"] = Managers(entries)
 	}
 	return json.Marshal(map[string]any{"metadata": md})
+}
+
+// Managers returns field managers' entries as a patch sets them: an empty list
+// would mean "unchanged" to the API server, one empty entry means "none".
+func Managers[E any](entries []E) []E {
+	if len(entries) == 0 {
+		return make([]E, 1)
+	}
+	return entries
 }
 
 // removals returns a merge patch of a map that deletes those of the keys that

@@ -92,7 +92,7 @@ func FuzzRestore(f *testing.F) {
 			return
 		}
 		open, err1 := o.Metadata.ReopenPatch(all)
-		clean, err2 := o.Metadata.CleanPatch(o.Metadata.Record().Gate.Path)
+		clean, err2 := o.Metadata.CleanPatch(RecordIn(o.Metadata.Annotations).Gate.Path)
 		for _, body := range [][]byte{open, clean} {
 			if body != nil && !json.Valid(body) {
 				t.Errorf("%s leads to %s", text, body)

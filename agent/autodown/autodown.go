@@ -113,7 +113,7 @@ func giveBack(ctx context.Context, path string, s *Server) error {
 		return err
 	}
 	return take(ctx, path, s, func(m *restore.Meta, _ map[string]any) ([]byte, error) {
-		return m.CleanPatch(m.Record().Gate.Path)
+		return m.CleanPatch(restore.RecordIn(m.Annotations).Gate.Path)
 	})
 }
 

@@ -125,7 +125,7 @@ func fromCustom(u *unstructured.Unstructured, t traits, paths manifest.Paths) *W
 		// What cannot be read is no metadata, which no server returns.
 		_ = runtime.DefaultUnstructuredConverter.FromUnstructured(m, &w.Meta)
 	}
-	if p := metaOf(w).Record().Paths; p != nil {
+	if p := recordOf(w).Paths; p != nil {
 		// What cannot be read was not written by a swap.
 		_ = json.Unmarshal(p, &paths)
 	}

@@ -200,7 +200,7 @@ func join(clones []appsv1.Deployment, originals []*Workload, held []coordination
 	for _, w := range originals {
 		e := env(w.Kind, w.Meta.Name)
 		e.Original = w
-		e.Dev = metaOf(w).Record().Dev
+		e.Dev = recordOf(w).Dev
 		if autocreated(w) {
 			e.Dev = w.Meta.Name
 		}

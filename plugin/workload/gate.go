@@ -63,7 +63,7 @@ func bySuspension(path ...string) gate {
 // unlessUnset returns a value of the gate's field, or nil, which removes the
 // field, where it was not there before the swap.
 func unlessUnset(w *Workload, v any) any {
-	if metaOf(w).Record().Unset {
+	if recordOf(w).Unset {
 		return nil
 	}
 	return v

@@ -37,7 +37,7 @@ func pauses(m *metav1.ObjectMeta) map[string]string {
 // pausesIn returns the pauses that are among annotations, and those that an
 // earlier swap recorded.
 func pausesIn(w *Workload, annotations map[string]string) []string {
-	keys := metaOf(w).Record().Pauses
+	keys := recordOf(w).Pauses
 	for key := range pauses(&w.Meta) {
 		if _, ok := annotations[key]; ok {
 			keys = append(keys, key)

@@ -130,21 +130,12 @@ func (c *Client) remake(ctx context.Context, w *Workload, r *Restored) error {
 		}
 	}
 	r.Scaled = true
-	body, err := json.Marshal(map[string]any{"metadata": map[string]any{"managedFields": ownersAgain(w.pod.ManagedFields)}})
+	body, err := json.Marshal(map[string]any{"metadata": map[string]any{"managedFields": restore.Managers(w.pod.ManagedFields)}})
 	if err != nil {
 		return fmt.Errorf("rendering the field managers of %s: %w", w, err)
 	}
 	_, err = pods.Patch(ctx, again.Name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: FieldManager})
 	return c.wrap(unlessGone(err), core("patch", "pods"), again.Name)
-}
-
-// ownersAgain are field managers as a patch writes them: an empty list would
-// mean "unchanged" to the API server, one empty entry means "none".
-func ownersAgain(entries []metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry {
-	if len(entries) == 0 {
-		return []metav1.ManagedFieldsEntry{{}}
-	}
-	return entries
 }
 
 // awaitEnd waits until a pod that is being deleted is gone; false when it is

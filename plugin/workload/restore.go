@@ -41,7 +41,10 @@ func entriesOf(fields []metav1.ManagedFieldsEntry) []restore.Entry {
 }
 
 // marked tells whether the workload carries the annotations of a swap.
-func marked(w *Workload) bool { return metaOf(w).Marked() }
+func marked(w *Workload) bool { return restore.MarkedBy(w.Meta.Annotations) }
+
+// recordOf returns what a swap recorded on the workload.
+func recordOf(w *Workload) restore.Record { return restore.RecordIn(w.Meta.Annotations) }
 
 // shutGate returns the gate of a workload as it is out of service, for who knows
 // nothing of its kind; n is its replica count before, unset whether the field was
@@ -104,9 +107,10 @@ func ScaledDown(w *Workload, dev string, md manifest.Metadata) (*unstructured.Un
 		}
 		r.Paths = paths
 	}
-	if m.Marked() && w.Replicas == 0 {
+	if marked(w) && w.Replicas == 0 {
 		// It is swapped already: this is of before that swap.
-		r.Owners, r.Unset = m.Record().Owners, m.Record().Unset
+		was := recordOf(w)
+		r.Owners, r.Unset = was.Owners, was.Unset
 	}
 	r.Gate = shutGate(w, n, r.Unset)
 	raw, err := json.Marshal(r)
