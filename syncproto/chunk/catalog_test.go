@@ -67,6 +67,9 @@ func TestCatalog(t *testing.T) {
 						}
 					}
 				}
+				if c.Changed() {
+					t.Fatal("what was read is taken for a change")
+				}
 				c.changed = true // for the next restart
 			},
 			"": func(t *rapid.T) {

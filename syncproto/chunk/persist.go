@@ -55,9 +55,11 @@ func (k *content) appendTo(b []byte) []byte {
 	return append(b, 0) // an empty path ends the places
 }
 
-// Decode adds what Encode returned. An error says that the bytes are damaged;
-// what was read before the damage may have been added, which does no harm.
+// Decode adds what Encode returned, which is no change. An error says that the
+// bytes are damaged; what was read before the damage may have been added, which
+// does no harm.
 func (c *Catalog) Decode(b []byte) error {
+	changed := c.Changed()
 	r := bytes.NewReader(b)
 	for r.Len() > 0 {
 		k, err := readContent(r)
@@ -69,6 +71,9 @@ func (c *Catalog) Decode(b []byte) error {
 			c.Put(k.digest, p)
 		}
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.changed = changed
 	return nil
 }
 
