@@ -82,12 +82,30 @@ func (l *Leader) Prepare(ctx context.Context) error {
 	if err := l.r.prepare(ctx, nil); err != nil {
 		return err
 	}
+	if err := l.dropIgnored(); err != nil {
+		l.r.close()
+		return err
+	}
 	if l.base.Met() {
 		l.base.Digest() // the session will ask for it
 	} else {
 		l.packAhead(ctx)
 	}
 	return nil
+}
+
+// dropIgnored forgets what is agreed about paths that are ignored by now, so
+// that they come back as new ones should they be included again. The caller has
+// the turn.
+func (l *Leader) dropIgnored() error {
+	ru := l.r.rules.Load()
+	var items []syncproto.Item
+	for p, e := range l.base.Entries() {
+		if !ru.visible(p, *e) {
+			items = append(items, syncproto.Item{Path: p})
+		}
+	}
+	return l.r.unlessFull(l.base.Agree(items))
 }
 
 // Run syncs with the follower of remoteRoot at the other end of conn until ctx

@@ -74,8 +74,10 @@ func (s *leading) run(ctx context.Context, remoteRoot string) error {
 	if err != nil {
 		return refuse(s.l, syncproto.StopFailed, err)
 	}
-	if err := s.dropIgnored(); err != nil {
-		return err
+	if !scanned { // else Prepare did
+		if err := s.leader.dropIgnored(); err != nil {
+			return err
+		}
 	}
 	open := &syncproto.Open{Root: remoteRoot, Ignore: lines}
 	if s.leader.base.Met() {
@@ -122,19 +124,6 @@ func (s *leading) epilogue() {
 	if s.late != nil {
 		_ = s.late(s.rec)
 	}
-}
-
-// dropIgnored forgets what is agreed about paths that are ignored by now, so
-// that they come back as new ones should they be included again.
-func (s *leading) dropIgnored() error {
-	ru := s.r.rules.Load()
-	var items []syncproto.Item
-	for p, e := range s.leader.base.Entries() {
-		if !ru.visible(p, *e) {
-			items = append(items, syncproto.Item{Path: p})
-		}
-	}
-	return s.r.unlessFull(s.leader.base.Agree(items))
 }
 
 // receive takes a message from the reader.
@@ -277,7 +266,7 @@ func (s *leading) reload(ctx context.Context) error {
 	}
 	s.post(func(rc *reconciler) error {
 		rc.scanned = true
-		if err := s.dropIgnored(); err != nil {
+		if err := s.leader.dropIgnored(); err != nil {
 			return err
 		}
 		rc.touchDiffering()

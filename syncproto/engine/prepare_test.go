@@ -46,6 +46,25 @@ func TestPrepared(t *testing.T) {
 	}
 }
 
+// TestPreparedForgetsWhatIsIgnored ignores a file between sessions. What was agreed
+// about it is forgotten before the next one begins, which may not get far.
+func TestPreparedForgetsWhatIsIgnored(t *testing.T) {
+	p := newPair(t)
+	p.boot()
+	write(t, p.laptop, "f", "1")
+	s := p.connect(net.Pipe())
+	p.settle()
+	s.stop()
+	if !p.leader.base.Entries().Get("f").Exists() {
+		t.Fatal("nothing was agreed")
+	}
+	write(t, p.laptop, ".stignore", "f\n")
+	must(t, p.leader.Prepare(t.Context()))
+	if p.leader.base.Entries().Get("f").Exists() {
+		t.Error("it is not forgotten")
+	}
+}
+
 // TestFollowerPrepared changes the pod's folder between sessions, before and
 // after its follower has prepared for the next.
 func TestFollowerPrepared(t *testing.T) {
