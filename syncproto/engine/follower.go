@@ -48,11 +48,7 @@ func (f *Follower) Prepare(ctx context.Context) error {
 	select {
 	case f.turn <- struct{}{}:
 		defer func() { <-f.turn }()
-		if err := f.r.prepare(ctx, ru); err != nil {
-			return err
-		}
-		f.r.index.Digest() // the session will ask for it
-		return nil
+		return f.r.prepare(ctx, ru)
 	default:
 		return nil
 	}

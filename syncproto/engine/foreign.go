@@ -23,30 +23,29 @@ func plain(text string) string {
 // remoteTree is what the follower has, as far as it said. It is bounded,
 // whatever the follower says.
 type remoteTree struct {
-	tree.Entries
-	shared func(p string) *tree.Entry // as in Entries.Set
-	text   int                        // bytes of paths and targets
+	*tree.Entries
+	text int // bytes of paths and targets
 }
 
 // forget starts over with t.
-func (r *remoteTree) forget(t tree.Entries) {
+func (r *remoteTree) forget(t *tree.Entries) {
 	r.Entries, r.text = t, 0
-	for p, e := range t {
+	for p, e := range t.All() {
 		r.text += len(p) + len(e.Target)
 	}
 }
 
 // set makes e the entry of p, and fails when the tree outgrows its bounds.
 func (r *remoteTree) set(p string, e tree.Entry) error {
-	if was, ok := r.Entries[p]; ok {
+	if was := r.Get(p); was.Exists() {
 		r.text -= len(p) + len(was.Target)
 	}
 	if e.Exists() {
 		r.text += len(p) + len(e.Target)
 	}
-	r.Set(p, e, r.shared)
+	r.Set(p, e)
 	switch {
-	case len(r.Entries) > syncproto.MaxEntries:
+	case r.Len() > syncproto.MaxEntries:
 		return fmt.Errorf("%w: more than %d entries", ErrProtocol, syncproto.MaxEntries)
 	case r.text > syncproto.MaxTreeText:
 		return fmt.Errorf("%w: entries of more than %d bytes", ErrProtocol, syncproto.MaxTreeText)

@@ -92,7 +92,7 @@ func (rc *reconciler) admit(plan *merge.Plan, now time.Time) bool {
 	}
 	before := rc.guards
 	size := rc.s.r.index.Size()
-	why := rc.guards[merge.Pod].admit(plan.Pod, len(rc.remote.Entries), now, rc.moved(plan.Pod, rc.s.r.index.FindContent))
+	why := rc.guards[merge.Pod].admit(plan.Pod, rc.remote.Len(), now, rc.moved(plan.Pod, rc.s.r.index.FindContent))
 	if why != "" {
 		rc.guards, rc.guardStop = before, why+" in the pod"+guardHint
 		return false
@@ -127,7 +127,7 @@ func (rc *reconciler) moved(changes []merge.Change, find func(map[syncproto.Dige
 // findRemote is Index.FindContent for the follower's tree.
 func (rc *reconciler) findRemote(want map[syncproto.Digest]bool) map[syncproto.Digest]string {
 	found := map[syncproto.Digest]string{}
-	for p, e := range rc.remote.Entries {
+	for p, e := range rc.remote.All() {
 		if e.Type == syncproto.EntryFile && want[e.Digest] {
 			found[e.Digest] = p
 		}

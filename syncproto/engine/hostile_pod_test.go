@@ -150,7 +150,7 @@ func TestHostilePodTalksForEver(t *testing.T) {
 	h.leader.mu.Unlock()
 	size := make(chan [3]int, 1)
 	s.post(func(rc *reconciler) error {
-		size <- [3]int{len(rc.dirty), len(rc.remote.Entries), len(rc.flight.lag.queue)}
+		size <- [3]int{len(rc.dirty), rc.remote.Len(), len(rc.flight.lag.queue)}
 		return nil
 	})
 	select {
@@ -168,9 +168,10 @@ func TestHostilePodTalksForEver(t *testing.T) {
 
 // A tree is bounded by its entries and by its text.
 func TestRemoteTreeIsBounded(t *testing.T) {
+	known := tree.NewEntries(nil)
+	known.Set("a", linkTo("b"))
 	var r remoteTree
-	a := linkTo("b")
-	r.forget(tree.Entries{"a": &a})
+	r.forget(known)
 	for range 3 { // the same again is not more
 		must(t, r.set("c", linkTo("d")))
 	}

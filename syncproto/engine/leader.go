@@ -86,9 +86,7 @@ func (l *Leader) Prepare(ctx context.Context) error {
 		l.r.close()
 		return err
 	}
-	if l.base.Met() {
-		l.base.Digest() // the session will ask for it
-	} else {
+	if !l.base.Met() {
 		l.packAhead(ctx)
 	}
 	return nil
@@ -98,9 +96,12 @@ func (l *Leader) Prepare(ctx context.Context) error {
 // that they come back as new ones should they be included again. The caller has
 // the turn.
 func (l *Leader) dropIgnored() error {
+	if l.base.Digest() == l.r.index.Digest() {
+		return nil // the index has nothing that is ignored
+	}
 	ru := l.r.rules.Load()
 	var items []syncproto.Item
-	for p, e := range l.base.Entries() {
+	for p, e := range l.base.Entries().All() {
 		if !ru.visible(p, *e) {
 			items = append(items, syncproto.Item{Path: p})
 		}

@@ -140,7 +140,7 @@ func (rc *reconciler) keepNames(plan *merge.Plan, paths []string) {
 		rc.s.r.index.Each(func(p string, _ tree.Entry) bool { yield(p); return true })
 	}, ignored)
 	plan.Pod = rc.names.filter(merge.Pod, plan.Pod, func(yield func(string)) {
-		for p := range rc.remote.Entries {
+		for p := range rc.remote.All() {
 			yield(p)
 		}
 	}, ignored)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
@@ -58,7 +57,7 @@ func (s *stops) informed() bool { return s.scanned && s.awaitFull == 0 && !s.rec
 
 func newReconciler(s *leading) *reconciler {
 	return &reconciler{
-		s: s, remote: remoteTree{Entries: tree.Entries{}, shared: s.r.index.Shared}, dirty: map[string]bool{}, flight: newFlight(newLag()),
+		s: s, remote: remoteTree{Entries: tree.NewEntries(s.r.index.Shared)}, dirty: map[string]bool{}, flight: newFlight(newLag()),
 		names: names{refused: map[string]refusal{}},
 		held:  map[string]hold{}, stops: stops{awaitFull: 1},
 		mirrored: mirrored{left: map[string]bool{}},
@@ -91,22 +90,20 @@ func (rc *reconciler) touchDiffering() {
 	}
 	base, index := rc.s.leader.base.Entries(), rc.s.r.index
 	var copies []string
-	everywhere := 0
-	index.Each(func(p string, e tree.Entry) bool {
-		agreed, remote := base.Get(p), rc.remote.Get(p)
-		if !agreed.Same(e) || !remote.Same(e) {
-			rc.dirty[p] = true
-		}
-		if agreed.Exists() && remote.Exists() {
-			everywhere++
-		}
+	index.Each(func(p string, _ tree.Entry) bool {
 		if merge.IsCopy(p) {
 			copies = append(copies, p)
 		}
 		return true
 	})
-	if everywhere < len(rc.remote.Entries) || everywhere < len(base) { // else there is no more
-		for p, e := range rc.remote.Entries {
+	if agreed := base.Digest(); index.Digest() != agreed || rc.remote.Digest() != agreed {
+		index.Each(func(p string, e tree.Entry) bool {
+			if !base.Get(p).Same(e) || !rc.remote.Get(p).Same(e) {
+				rc.dirty[p] = true
+			}
+			return true
+		})
+		for p, e := range rc.remote.All() {
 			if !base.Get(p).Same(*e) {
 				rc.dirty[p] = true
 			}
@@ -114,7 +111,7 @@ func (rc *reconciler) touchDiffering() {
 				copies = append(copies, p)
 			}
 		}
-		for p, e := range base {
+		for p, e := range base.All() {
 			if !rc.remote.Get(p).Same(*e) || !index.Get(p).Exists() {
 				rc.dirty[p] = true
 			}
@@ -139,7 +136,7 @@ func (rc *reconciler) opened(m *syncproto.Opened) error {
 	rc.names.sides[merge.Laptop] = sideNames{rules: rc.s.r.now.Load().root.Names()}
 	rc.names.sides[merge.Pod] = sideNames{rules: tree.Names{FoldCase: m.FoldCase, FoldForm: m.FoldCase}}
 	if m.Same {
-		rc.remote.forget(maps.Clone(base.Entries())) // which has nothing that is ignored
+		rc.remote.forget(base.Entries().Clone()) // which has nothing that is ignored
 	}
 	if base.ID() != m.Tree {
 		if err := rc.s.r.unlessFull(base.Reset(m.Tree)); err != nil {
@@ -159,7 +156,7 @@ func (rc *reconciler) report(m *syncproto.Report) error {
 		return err
 	}
 	if m.Full {
-		rc.remote.forget(tree.Entries{})
+		rc.remote.forget(tree.NewEntries(rc.s.r.index.Shared))
 		rc.receiving = true
 	}
 	ru := rc.s.r.rules.Load()

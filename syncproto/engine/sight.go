@@ -64,8 +64,8 @@ func (rc *reconciler) belowLost(paths []string) []string {
 		return nil
 	}
 	var below []string
-	for _, known := range []tree.Entries{rc.remote.Entries, rc.s.leader.base.Entries()} {
-		for p := range known {
+	for _, known := range []*tree.Entries{rc.remote.Entries, rc.s.leader.base.Entries()} {
+		for p := range known.All() {
 			if !rc.dirty[p] && tree.UnderAny(tree.Parent(p), lost) {
 				below = append(below, p)
 			}

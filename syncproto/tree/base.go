@@ -33,12 +33,10 @@ type Base struct {
 	snap    int64  // bytes of the snapshot
 	unsaved unsaved
 
-	id     [16]byte // identity of the follower's tree
-	met    bool     // the first meeting is over
-	tree   Entries
-	shared func(p string) *Entry // see Entries.Set
-	digest syncproto.Digest      // of tree; zero while it is not known
-	own    map[string]bool       // paths that a mirror has for itself
+	id   [16]byte // identity of the follower's tree
+	met  bool     // the first meeting is over
+	tree *Entries
+	own  map[string]bool // paths that a mirror has for itself
 }
 
 // unsaved tells that the files lack something that memory has.
@@ -56,9 +54,9 @@ const ownMark = "/"
 
 // OpenBase reads the base in dir, which must exist. A missing or damaged
 // snapshot is an empty base, and a log is read up to its first damaged record.
-// The entries that shared returns are used where they are equal; nil for none.
+// What shared returns is used as NewEntries tells.
 func OpenBase(dir string, shared func(p string) *Entry) (*Base, error) {
-	b := &Base{dir: dir, tree: Entries{}, shared: shared, own: map[string]bool{}}
+	b := &Base{dir: dir, tree: NewEntries(shared), own: map[string]bool{}}
 	nonce := b.load()
 	if err := b.openLog(nonce); err != nil {
 		return nil, err
@@ -85,15 +83,10 @@ func (b *Base) closeLog() error {
 }
 
 // Entries returns what is agreed. The caller must not write to it.
-func (b *Base) Entries() Entries { return b.tree }
+func (b *Base) Entries() *Entries { return b.tree }
 
 // Digest returns the digest of the agreed tree.
-func (b *Base) Digest() syncproto.Digest {
-	if b.digest == (syncproto.Digest{}) {
-		b.digest = b.tree.Digest()
-	}
-	return b.digest
-}
+func (b *Base) Digest() syncproto.Digest { return b.tree.Digest() }
 
 // Own returns the paths that a mirror has for itself, and that the other side
 // therefore lacks. The caller must not write to it.
@@ -119,8 +112,8 @@ func (b *Base) Met() bool { return b.met }
 
 // Reset starts anew with another tree: nothing is agreed.
 func (b *Base) Reset(id [16]byte) error {
-	b.id, b.met, b.tree, b.own, b.noted = id, false, Entries{}, map[string]bool{}, nil
-	b.digest = syncproto.Digest{}
+	b.id, b.met, b.noted = id, false, nil
+	b.tree, b.own = NewEntries(b.tree.shared), map[string]bool{}
 	return b.compact()
 }
 
@@ -158,8 +151,7 @@ func (b *Base) set(p string, e Entry) {
 		b.own[own] = true
 		return
 	}
-	b.digest = syncproto.Digest{}
-	if b.tree.Set(p, e, b.shared); e.Exists() {
+	if b.tree.Set(p, e); e.Exists() {
 		delete(b.own, p)
 	}
 }
@@ -219,7 +211,9 @@ func (b *Base) fold() error {
 		met = 1
 	}
 	out = append(out, met)
-	for p, e := range b.tree {
+	d := b.Digest()
+	out = append(out, d[:]...)
+	for p, e := range b.tree.All() {
 		out = appendItem(out, p, *e)
 	}
 	for p := range b.own {
@@ -238,24 +232,34 @@ func (b *Base) fold() error {
 // load reads the snapshot and returns its nonce.
 func (b *Base) load() (nonce [16]byte) {
 	data, err := readState(b.dir, baseFile, baseMagic)
-	if err != nil || len(data) < 33 {
+	if err != nil {
 		return nonce
 	}
 	d := items{rest: data}
 	var id [16]byte
-	copy(nonce[:], d.take(len(nonce)))
-	copy(id[:], d.take(len(id)))
-	met := d.take(1)
-	b.tree = make(Entries, len(d.rest)/usualRecord)
-	for d.more() {
-		if p, e := d.item(); d.err == nil {
-			b.set(p, e)
+	var met [1]byte
+	var sum syncproto.Digest
+	for _, field := range [][]byte{nonce[:], id[:], met[:], sum[:]} {
+		copy(field, d.take(len(field)))
+	}
+	tree, own := NewEntries(b.tree.shared), map[string]bool{}
+	tree.byPath = make(map[string]*Entry, len(d.rest)/usualRecord)
+	for n := 0; d.more(); n++ {
+		p, e := d.item()
+		if path, marked := strings.CutPrefix(p, ownMark); marked {
+			own[path] = true
+		} else {
+			tree.put(p, e)
+		}
+		if len(tree.byPath)+len(own) <= n && d.err == nil {
+			d.err = errDamaged // absent, or there twice
 		}
 	}
 	if d.err != nil {
-		b.tree, b.own = Entries{}, map[string]bool{}
 		return [16]byte{}
 	}
+	tree.sum = sumFrom(sum)
+	b.tree, b.own = tree, own
 	b.id, b.met, b.snap = id, met[0] == 1, int64(len(data))
 	return nonce
 }

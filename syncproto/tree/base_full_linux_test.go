@@ -60,13 +60,13 @@ func TestBaseOnAFullDisk(t *testing.T) {
 			check(os.Remove(filler))
 			b.unsaved.tried = b.unsaved.tried.Add(-retrySave)
 			check(next(b))
-			want, size := b.Digest(), len(b.Entries())
+			want, size := b.Digest(), b.Entries().Len()
 			check(b.Close())
 			b, err = OpenBase(dir, nil)
 			check(err)
 			defer b.Close()
 			if b.Digest() != want || size < 101 {
-				t.Errorf("of %d entries %d are left", size, len(b.Entries()))
+				t.Errorf("of %d entries %d are left", size, b.Entries().Len())
 			}
 		})
 	}

@@ -7,9 +7,9 @@ import (
 )
 
 // plain returns entries as a tree of its own.
-func plain(t Entries) Tree {
+func plain(t *Entries) Tree {
 	all := Tree{}
-	for p, e := range t {
+	for p, e := range t.All() {
 		all[p] = *e
 	}
 	return all
@@ -35,7 +35,7 @@ func TestEntriesShare(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if b.Entries()["same"] != x.Shared("same") {
+	if b.Entries().byPath["same"] != x.Shared("same") {
 		t.Error("what is the same is kept twice")
 	}
 	if err := b.Close(); err != nil {
@@ -45,7 +45,7 @@ func TestEntriesShare(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	if b.Entries()["same"] != x.Shared("same") {
+	if b.Entries().byPath["same"] != x.Shared("same") {
 		t.Error("what is the same is kept twice after a start")
 	}
 	x.Set("same", Record{Entry: theirs})

@@ -27,14 +27,7 @@ type Index struct {
 	catalog *chunk.Catalog
 	unsaved atomic.Bool // the records changed since they were saved
 	version uint64      // grows with every change of a record
-	digest  digest
-}
-
-// digest is the digest of a tree at some version of the index.
-type digest struct {
-	mu      sync.Mutex
-	version uint64
-	sum     syncproto.Digest
+	sum     sum
 }
 
 // NewIndex returns an empty index.
@@ -97,6 +90,7 @@ func (x *Index) Set(p string, r Record) {
 	defer x.mu.Unlock()
 	old := x.recordLocked(p)
 	x.altered()
+	x.sum.replace(p, old.Entry, r.Entry)
 	x.count(old, -1)
 	x.count(r, 1)
 	x.locate(p, old, r)
@@ -196,18 +190,11 @@ func (x *Index) Tree() Tree {
 	return t
 }
 
-// Digest returns the digest of the tree.
+// Digest is Tree.Digest.
 func (x *Index) Digest() syncproto.Digest {
-	x.digest.mu.Lock()
-	defer x.digest.mu.Unlock()
 	x.mu.RLock()
-	version := x.version
-	x.mu.RUnlock()
-	if version == 0 || version != x.digest.version {
-		// Should a record change meanwhile, the next call starts over.
-		x.digest.version, x.digest.sum = version, x.Tree().Digest()
-	}
-	return x.digest.sum
+	defer x.mu.RUnlock()
+	return x.sum.digest()
 }
 
 // Each calls f with every entry, in no order, until it returns false. f must not
@@ -255,6 +242,7 @@ func (x *Index) Drop(drop func(p string, e Entry) bool) {
 	for p, r := range x.records {
 		if drop(p, r.Entry) {
 			x.altered()
+			x.sum.replace(p, r.Entry, Entry{})
 			x.count(*r, -1)
 			x.locate(p, *r, Record{})
 			delete(x.records, p)

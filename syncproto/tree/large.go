@@ -89,18 +89,10 @@ func (r *steadyReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// loadChunks reads the catalog that Save wrote. A file of which it lacks the
-// chunks counts as one that was not hashed.
+// loadChunks reads the catalog that Save wrote.
 func (x *Index) loadChunks(dir string) {
 	if b, err := readState(dir, chunkFile, chunkMagic); err == nil {
 		_ = x.catalog.Decode(b) // what is damaged is missing
-	}
-	for p, r := range x.records {
-		if r.Type == syncproto.EntryFile && x.catalog.Lacks(r.Digest, r.Size) {
-			now := *r
-			now.Checked = now.MTime
-			x.records[p] = &now
-		}
 	}
 }
 

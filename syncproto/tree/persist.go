@@ -10,15 +10,16 @@ import (
 	"strings"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
+	"github.com/kubectl-okteto/kubectl-okteto/syncproto/chunk"
 )
 
 // Files in a state folder, and the magic that each begins with. The last byte
 // of a magic is the version of the format.
 const (
 	indexFile  = "index"
-	indexMagic = "OKSYNCI\x01"
+	indexMagic = "OKSYNCI\x02"
 	baseFile   = "base"
-	baseMagic  = "OKSYNCB\x01"
+	baseMagic  = "OKSYNCB\x02"
 	patFile    = "patterns"
 	patMagic   = "OKSYNCP\x01"
 	logFile    = "base.log"
@@ -48,6 +49,8 @@ func (x *Index) Save(dir string, id Identity) error {
 	b := make([]byte, 0, usualRecord*(len(x.records)+1))
 	b = append(append(b, indexMagic...), id.ID[:]...)
 	b = binary.AppendUvarint(b, id.Inode)
+	d := x.sum.digest()
+	b = append(b, d[:]...)
 	for p, r := range x.records {
 		b = appendRecord(b, p, *r)
 	}
@@ -84,23 +87,39 @@ func LoadIndex(dir string) (*Index, Identity) {
 	var id Identity
 	copy(id.ID[:], d.take(len(id.ID)))
 	id.Inode = d.uvarint()
+	var sum syncproto.Digest
+	copy(sum[:], d.take(len(sum)))
 	x := newIndex(len(d.rest) / usualRecord)
-	for d.more() {
+	x.loadChunks(dir)
+	for d.more() && d.err == nil {
 		p, e := d.item()
 		rec := Record{Entry: e}
 		if e.Type == syncproto.EntryFile {
 			rec.CTime, rec.Inode, rec.Checked = d.varint(), d.uvarint(), d.varint()
 		}
-		if d.err == nil {
-			x.Set(p, rec)
+		if d.err == nil && !x.load(p, rec) {
+			d.err = errDamaged
 		}
 	}
 	if d.err != nil {
 		return NewIndex(), Identity{}
 	}
-	x.loadChunks(dir)
-	x.unsaved.Store(false)
+	x.sum = sumFrom(sum)
 	return x, id
+}
+
+// load is Set of a record that was saved, and reports whether it is the first of
+// its path.
+func (x *Index) load(p string, r Record) bool {
+	had := len(x.records)
+	if r.Type == syncproto.EntryFile && chunk.Large(r.Size) && x.catalog.Lacks(r.Digest, r.Size) {
+		r.Checked = r.MTime // counts as one that was not hashed
+	}
+	x.records[p] = &r
+	x.count(r, 1)
+	x.locate(p, Record{}, r)
+	x.nest(p, 1)
+	return r.Exists() && len(x.records) > had
 }
 
 // SavePatterns keeps the ignore patterns of a session in dir.

@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
-	"github.com/zeebo/blake3"
 )
 
 // Entry is what one path of a tree is; the zero value is an absent entry.
@@ -37,23 +36,11 @@ func (t Tree) Paths() []string { return slices.Sorted(maps.Keys(t)) }
 // Digest identifies the tree: two trees have the same digest when every path
 // has the Same entry in both (SPEC.md, "Tree digest").
 func (t Tree) Digest() syncproto.Digest {
-	return digestOf(t.Paths(), func(p string) Entry { return t[p] })
-}
-
-// digestOf returns the digest of a tree that has these paths, in order.
-func digestOf(paths []string, entry func(p string) Entry) syncproto.Digest {
-	h := blake3.New()
-	var line []byte
-	for _, p := range paths {
-		e := entry(p)
-		e.MTime = 0
-		line = append(line[:0], p...)
-		line = syncproto.AppendEntry(append(line, 0), e)
-		_, _ = h.Write(line) // a hash does not fail
+	var s sum
+	for p, e := range t {
+		s.replace(p, Entry{}, e)
 	}
-	var d syncproto.Digest
-	h.Sum(d[:0])
-	return d
+	return s.digest()
 }
 
 // Parent returns the folder that holds p, "" for the root.

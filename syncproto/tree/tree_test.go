@@ -3,6 +3,7 @@ package tree
 import (
 	"fmt"
 	"maps"
+	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
+	"github.com/zeebo/blake3"
 	"pgregory.net/rapid"
 )
 
@@ -230,10 +232,10 @@ func TestEnter(t *testing.T) {
 	}
 }
 
-// TestIndexDigest compares the digest of an index with that of its tree as both
-// change.
+// TestIndexDigest compares the digest of an index, and of what is loaded after it
+// was saved, with that of its tree as both change.
 func TestIndexDigest(t *testing.T) {
-	x := NewIndex()
+	x, dir := NewIndex(), t.TempDir()
 	file := Record{Entry: Entry{Type: syncproto.EntryFile, Size: 1}}
 	for _, change := range []func(){
 		func() {},
@@ -244,8 +246,15 @@ func TestIndexDigest(t *testing.T) {
 		func() { x.Drop(func(string, Entry) bool { return true }) },
 	} {
 		change()
-		if got, want := x.Digest(), x.Tree().Digest(); got != want {
+		want := x.Tree().Digest()
+		if got := x.Digest(); got != want {
 			t.Errorf("the digest of %q is %x, want %x", x.Tree().Paths(), got, want)
+		}
+		if err := x.Save(dir, Identity{}); err != nil {
+			t.Fatal(err)
+		}
+		if loaded, _ := LoadIndex(dir); loaded.Digest() != want || !maps.Equal(loaded.Tree(), x.Tree()) {
+			t.Errorf("what was saved of %q has the digest %x, want %x", x.Tree().Paths(), loaded.Digest(), want)
 		}
 	}
 }
@@ -407,6 +416,27 @@ func TestDigest(t *testing.T) {
 	b["f"] = Entry{Type: syncproto.EntryFile, Mode: 0o755}
 	if a.Digest() == b.Digest() || a.Digest() == (Tree{}).Digest() {
 		t.Error("different trees have the same digest")
+	}
+}
+
+// TestDigestIsThatOfTheSpecification computes one as SPEC.md says it, with
+// numbers of any size.
+func TestDigestIsThatOfTheSpecification(t *testing.T) {
+	tree, sum := Tree{}, new(big.Int)
+	for i := range 100 {
+		p := fmt.Sprintf("%d/%s", i, strings.Repeat("x", 5*i))
+		e := Entry{Type: syncproto.EntryFile, Mode: 0o644, Size: int64(i), Digest: Sum([]byte{byte(i)})}
+		d := blake3.Sum256(syncproto.AppendEntry([]byte(p+"\x00"), e))
+		slices.Reverse(d[:]) // big.Int takes the first byte for the highest
+		sum.Add(sum, new(big.Int).SetBytes(d[:]))
+		e.MTime = int64(i)
+		tree[p] = e
+	}
+	var want syncproto.Digest
+	sum.Mod(sum, new(big.Int).Lsh(big.NewInt(1), 256)).FillBytes(want[:])
+	slices.Reverse(want[:])
+	if got := tree.Digest(); got != want {
+		t.Errorf("the digest is %v, want %v", got, want)
 	}
 }
 
