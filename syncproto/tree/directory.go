@@ -1,16 +1,19 @@
 package tree
 
-import (
-	"io/fs"
-	"os"
-)
+import "os"
 
 // directory is an open folder of a root. What it does by a name follows no symlink.
 type directory interface {
 	at(name string) place
-	// ReadDir lists the folder as os.File does.
-	ReadDir(n int) ([]fs.DirEntry, error)
+	// names lists the folder, in no order.
+	names() ([]listed, error)
 	Close() error
+}
+
+// listed is a name that a folder holds.
+type listed struct {
+	name string
+	dir  bool // it is a folder
 }
 
 // rootDirectory is a folder behind an os.Root.
@@ -19,8 +22,16 @@ type rootDirectory struct {
 	list *os.File
 }
 
-func (f rootDirectory) at(name string) place                 { return inFolder{f.Root, name} }
-func (f rootDirectory) ReadDir(n int) ([]fs.DirEntry, error) { return f.list.ReadDir(n) }
+func (f rootDirectory) at(name string) place { return inFolder{f.Root, name} }
+
+func (f rootDirectory) names() ([]listed, error) {
+	list, err := f.list.ReadDir(-1)
+	names := make([]listed, len(list))
+	for i, d := range list {
+		names[i] = listed{d.Name(), d.IsDir()}
+	}
+	return names, err
+}
 
 func (f rootDirectory) Close() error {
 	_ = f.list.Close()

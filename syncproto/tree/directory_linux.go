@@ -1,6 +1,8 @@
 package tree
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"io/fs"
 	"os"
@@ -16,33 +18,80 @@ func (r *Root) openDirectory(p string) (directory, error) {
 	if p == "" {
 		at = "."
 	}
-	f, err := r.openBeneath(at, unix.O_RDONLY|unix.O_DIRECTORY)
+	fd, err := r.openat2(at, unix.O_RDONLY|unix.O_DIRECTORY)
 	if errors.Is(err, errors.ErrUnsupported) {
 		return r.rootDirectory(p)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return rawDirectory{f}, nil
+	return rawDirectory{fd, p}, nil
 }
 
-// rawDirectory is a folder by its descriptor.
-type rawDirectory struct{ *os.File }
+// rawDirectory is a folder by its descriptor: a file of package os would cost as
+// much as the system calls.
+type rawDirectory struct {
+	fd   int
+	path string
+}
 
-func (f rawDirectory) at(name string) place { return named{f, name} }
+func (f rawDirectory) at(name string) place { return named{f.fd, name} }
+func (f rawDirectory) Close() error         { return unix.Close(f.fd) }
+
+// Where the fields of a linux_dirent64 are, getdents64(2).
+const (
+	direntLength = 16 // of the whole, two bytes
+	direntType   = 18
+	direntName   = 19 // ends with a zero byte
+)
+
+// direntsSize is how many bytes of names are read at once: as package os.
+const direntsSize = 8 << 10
+
+func (f rawDirectory) names() ([]listed, error) {
+	var names []listed
+	buf := make([]byte, direntsSize)
+	for {
+		n, err := unix.Getdents(f.fd, buf)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return names, &fs.PathError{Op: "getdents64", Path: f.path, Err: err}
+		case n <= 0:
+			return names, nil
+		}
+		for rest := buf[:n]; len(rest) > 0; {
+			length := binary.NativeEndian.Uint16(rest[direntLength:])
+			entry := rest[:length]
+			rest = rest[length:]
+			name, _, _ := bytes.Cut(entry[direntName:], []byte{0})
+			if l := (listed{string(name), entry[direntType] == unix.DT_DIR}); l.name != "." && l.name != ".." {
+				if entry[direntType] == unix.DT_UNKNOWN {
+					l.dir = f.isDir(l.name)
+				}
+				names = append(names, l)
+			}
+		}
+	}
+}
+
+// isDir looks at a name of which the file system does not tell the type with it.
+func (f rawDirectory) isDir(name string) bool {
+	info, err := named{f.fd, name}.lstat()
+	return err == nil && info.IsDir()
+}
 
 // named is a name in an open folder.
 type named struct {
-	dir  rawDirectory
-	name string
+	folder int
+	name   string
 }
-
-func (n named) fd() int { return int(n.dir.Fd()) }
 
 func (n named) lstat() (fs.FileInfo, error) {
 	info := &stat{name: n.name}
 	for {
-		err := unix.Fstatat(n.fd(), n.name, &info.Stat_t, unix.AT_SYMLINK_NOFOLLOW)
+		err := unix.Fstatat(n.folder, n.name, &info.Stat_t, unix.AT_SYMLINK_NOFOLLOW)
 		if err == nil {
 			return info, nil
 		}
@@ -54,7 +103,7 @@ func (n named) lstat() (fs.FileInfo, error) {
 
 func (n named) open() (*os.File, error) {
 	for {
-		fd, err := unix.Openat(n.fd(), n.name, unix.O_RDONLY|openFlags|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		fd, err := unix.Openat(n.folder, n.name, unix.O_RDONLY|openFlags|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 		if err == nil {
 			return os.NewFile(uintptr(fd), n.name), nil
 		}
@@ -67,7 +116,7 @@ func (n named) open() (*os.File, error) {
 func (n named) readlink() (string, error) {
 	for size := 256; ; size *= 2 {
 		b := make([]byte, size)
-		got, err := unix.Readlinkat(n.fd(), n.name, b)
+		got, err := unix.Readlinkat(n.folder, n.name, b)
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case err != nil:

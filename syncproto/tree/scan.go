@@ -201,18 +201,18 @@ func (s *scanner) readDir(ctx context.Context, dir string) error {
 	if s.opts.Enter != nil {
 		s.opts.Enter(dir)
 	}
-	list, err := folder.ReadDir(-1)
+	list, err := folder.names()
 	if err != nil {
 		return err
 	}
 	var dirs, entries []string
-	for _, d := range list {
-		p := d.Name()
+	for _, l := range list {
+		p := l.name
 		if dir != "" {
 			p = dir + "/" + p
 		}
-		verdict := s.opts.judge(p, d.IsDir())
-		if d.IsDir() && verdict != Prune {
+		verdict := s.opts.judge(p, l.dir)
+		if l.dir && verdict != Prune {
 			dirs = append(dirs, p)
 		}
 		if verdict != Keep {
@@ -225,25 +225,32 @@ func (s *scanner) readDir(ctx context.Context, dir string) error {
 		entries = append(entries, p)
 	}
 	s.found(listing{dir, entries, dirs})
-	var g errgroup.Group
-	for some := range slices.Chunk(entries, lookTogether) {
-		g.Go(func() error {
-			present := 0
-			for _, p := range some {
-				if ctx.Err() != nil {
-					break
-				}
-				if s.look(folder.at(path.Base(p)), p) {
-					present++
-				}
-			}
-			s.mu.Lock()
-			s.present += present
-			s.mu.Unlock()
-			return nil
-		})
+	if len(entries) <= lookTogether {
+		s.lookAll(ctx, folder, entries)
+		return nil
 	}
-	return g.Wait()
+	var g sync.WaitGroup
+	for some := range slices.Chunk(entries, lookTogether) {
+		g.Go(func() { s.lookAll(ctx, folder, some) })
+	}
+	g.Wait()
+	return nil
+}
+
+// lookAll looks at entries of one folder until ctx ends.
+func (s *scanner) lookAll(ctx context.Context, folder directory, entries []string) {
+	present := 0
+	for _, p := range entries {
+		if ctx.Err() != nil {
+			break
+		}
+		if s.look(folder.at(path.Base(p)), p) {
+			present++
+		}
+	}
+	s.mu.Lock()
+	s.present += present
+	s.mu.Unlock()
 }
 
 // found notes what is in a folder.
