@@ -146,6 +146,29 @@ func (s *Session) runUntilDone(ctx context.Context) error {
 	}
 }
 
+// farewell is how long what runs over a connection has to end in good order: the
+// pod hears at once that it did, and saves what it knows, where the end of a
+// connection is news that may take a second to get there.
+const farewell = 100 * time.Millisecond
+
+// part ends a connection, if there is one, and waits until nothing uses it. On
+// one that is full nothing ends by itself.
+func part(client *sshclient.Client, users *errgroup.Group) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = users.Wait() // what failed is known
+	}()
+	if client != nil {
+		select {
+		case <-ended:
+		case <-time.After(farewell):
+		}
+		_ = client.Close()
+	}
+	<-ended
+}
+
 // synced returns how many changes were brought over since the session began.
 func (s *Session) synced() (n int) {
 	for _, f := range s.Folders {
@@ -161,12 +184,7 @@ func (s *Session) attempt(ctx context.Context) error {
 	var client *sshclient.Client
 	defer func() {
 		cancel(nil)
-		if client != nil {
-			// Before waiting: on a connection that is full nothing ends by
-			// itself.
-			_ = client.Close()
-		}
-		_ = group.Wait()
+		part(client, group)
 	}()
 	start := s.Console.Start()
 	// From the command's start on the terminal is the command's.
