@@ -69,7 +69,7 @@ func (b *bench) bigEdits(ctx context.Context) error {
 	}
 	for run := range b.runs {
 		for _, e := range all {
-			if err := errors.Join(e.prepare(run), settleDisk(ctx)); err != nil {
+			if err := errors.Join(e.prepare(run), settle(ctx)); err != nil {
 				return err
 			}
 			took, passed, err := b.observe(ctx, via, func() error { return e.change(run) })

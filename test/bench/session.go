@@ -262,8 +262,5 @@ func copyTree(ctx context.Context, from, to string) error {
 	if out, err := exec.CommandContext(ctx, "cp", "-a", from, to).CombinedOutput(); err != nil {
 		return fmt.Errorf("copying %s: %w: %s", from, err, out)
 	}
-	return settleDisk(ctx)
+	return settle(ctx)
 }
-
-// settleDisk waits until the medium has what was written.
-func settleDisk(ctx context.Context) error { return exec.CommandContext(ctx, "sync").Run() }

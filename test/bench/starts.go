@@ -18,7 +18,10 @@ func (b *bench) starts(ctx context.Context, t tree) error {
 	var files int
 	theirs := map[string][]time.Duration{}
 	for i := range b.runs {
-		if err := b.leave(ctx); err != nil {
+		if _, err := b.copyOf(ctx, t); err != nil {
+			return err
+		}
+		if err := errors.Join(b.leave(ctx), settle(ctx)); err != nil {
 			return err
 		}
 		s, err := b.on(ctx, t, nil)
@@ -117,7 +120,7 @@ func (b *bench) restart(ctx context.Context, s *session) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.End(); err != nil {
+	if err := errors.Join(s.End(), settle(ctx)); err != nil {
 		return nil, err
 	}
 	if err := syscall.Kill(int(sidecar), syscall.SIGKILL); err != nil {

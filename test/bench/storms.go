@@ -47,7 +47,7 @@ func (b *bench) burst(ctx context.Context) error {
 		if err := stageChanged(s.dir, stage, files, fmt.Sprintf("// checkout %d\n", run)); err != nil {
 			return err
 		}
-		if err := settleDisk(ctx); err != nil {
+		if err := settle(ctx); err != nil {
 			return err
 		}
 		began := time.Now()
@@ -59,7 +59,7 @@ func (b *bench) burst(ctx context.Context) error {
 			return err
 		}
 		ours = append(ours, time.Since(began))
-		if err := errors.Join(os.RemoveAll(stage), settleDisk(ctx)); err != nil {
+		if err := errors.Join(os.RemoveAll(stage), settle(ctx)); err != nil {
 			return err
 		}
 		took, err := b.tarExec(ctx, s, to, "-cf", "-", "-T", list)

@@ -57,7 +57,7 @@ func (b *bench) syncthingTree(ctx context.Context, ends []*device, t tree) (time
 	if err != nil {
 		return 0, err
 	}
-	if err := settleDisk(ctx); err != nil {
+	if err := settle(ctx); err != nil {
 		return 0, err
 	}
 	began := time.Now()

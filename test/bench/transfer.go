@@ -38,7 +38,7 @@ func (b *bench) folder(ctx context.Context, s *session, name string) (string, er
 	if out, err := b.inPod(ctx, s, "sh", "-c", "rm -rf "+dir+" && mkdir "+dir).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("making %s in the pod: %w: %s", dir, err, out)
 	}
-	return dir, settleDisk(ctx)
+	return dir, settle(ctx)
 }
 
 // tarExec measures `tar c | kubectl exec tar x` with these arguments of tar.
