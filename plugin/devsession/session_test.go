@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -71,6 +72,40 @@ func TestCommandSeesWhatWasSavedAndBringsBackWhatItWrites(t *testing.T) {
 	}
 	if got := read(t, p.path("from-laptop")); got != "" {
 		t.Errorf("what the command deleted is still there: %q", got)
+	}
+}
+
+// lasting is a connection of which the other end does not hear that it ended.
+type lasting struct{ net.Conn }
+
+func (c lasting) Close() error { return c.SetDeadline(time.Now()) }
+
+// What runs over the connection ends before it does: the pod saves what it
+// knows without hearing that the connection is over.
+func TestPodHearsOfTheEnd(t *testing.T) {
+	p := newPod(t)
+	write(t, p.path("from-laptop"), "laptop")
+	u := p.session("true")
+	dial := u.Connector.Dial
+	u.Connector.Dial = func(ctx context.Context, pod string) (net.Conn, error) {
+		conn, err := dial(ctx, pod)
+		if err == nil {
+			t.Cleanup(func() { _ = conn.Close() })
+		}
+		return lasting{conn}, err
+	}
+	if err := u.start().end(); err != nil {
+		t.Fatal(err)
+	}
+	index := filepath.Join(p.dir, "state", "sync", "*", "index")
+	const byItself = 30 * time.Second // the pod finds out, by what is not answered
+	for deadline := time.Now().Add(byItself / 2); ; runtime.Gosched() {
+		if files, _ := filepath.Glob(index); len(files) == 1 && strings.Contains(read(t, files[0]), "from-laptop") {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the pod did not save its index")
+		}
 	}
 }
 

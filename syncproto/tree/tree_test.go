@@ -197,6 +197,33 @@ func TestFilterForgets(t *testing.T) {
 	}
 }
 
+// TestFolderNames lists a folder that takes several reads.
+func TestFolderNames(t *testing.T) {
+	f := newFolder(t)
+	want := map[string]bool{}
+	for i := range 300 {
+		name := fmt.Sprintf("%03d%s", i, strings.Repeat("n", i%250))
+		want[name] = i%2 == 0
+		if want[name] {
+			f.check(os.MkdirAll(filepath.Join(f.dir, "folder", name), 0o755))
+		} else {
+			f.write("folder/"+name, "")
+		}
+	}
+	folder, err := f.root.openDirectory("folder")
+	f.check(err)
+	defer folder.Close()
+	list, err := folder.names()
+	f.check(err)
+	got := map[string]bool{}
+	for _, l := range list {
+		got[l.name] = l.dir
+	}
+	if d := cmp.Diff(want, got); d != "" || len(list) != len(want) {
+		t.Errorf("%d names: %s", len(list), d)
+	}
+}
+
 // TestEnter makes sure that a scan tells of a folder before it reads it, and of
 // those above before those below.
 func TestEnter(t *testing.T) {
