@@ -179,6 +179,8 @@ func (r *run) heal() error {
 		if err := errors.Join(r.ends.boot(false), r.ends.boot(true)); err != nil {
 			return err
 		}
+	}
+	if !r.plan.turns || r.ends.wire == nil { // a plan that was shortened may have lost its connection
 		r.ends.connect(newWire(fault{}, r.plan.room))
 	}
 	for range 10 {
