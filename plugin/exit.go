@@ -175,6 +175,8 @@ func hintRefused(err error) string {
 		return "set `securityContext` in the workload or the manifest as the message asks: the agent's sidecar takes it over"
 	case workload.RefusedLimitRange:
 		return "set `resources` in the manifest within what `kubectl describe limitrange` shows"
+	case workload.RefusedWebhook, workload.RefusedPolicy:
+		return "its owner can tell what it asks for; `metadata`, `image`, `resources` and `securityContext` in the manifest change what is made"
 	default:
 		return ""
 	}

@@ -92,7 +92,8 @@ func TestHint(t *testing.T) {
 		{&workload.RefusedError{By: workload.RefusedQuota}, "free some resources, lower `resources` in the manifest, or ask for a larger quota: `kubectl describe quota`"},
 		{&workload.RefusedError{By: workload.RefusedPodSecurity}, "set `securityContext` in the workload or the manifest as the message asks: the agent's sidecar takes it over"},
 		{&workload.RefusedError{By: workload.RefusedLimitRange}, "set `resources` in the manifest within what `kubectl describe limitrange` shows"},
-		{&workload.RefusedError{By: workload.RefusedWebhook}, ""},
+		{&workload.RefusedError{By: workload.RefusedWebhook}, "its owner can tell what it asks for; `metadata`, `image`, `resources` and `securityContext` in the manifest change what is made"},
+		{&workload.RefusedError{By: workload.RefusedOther}, ""},
 
 		{&workload.PodError{Container: config.SidecarContainer, Image: "agent:1"},
 			"push the agent image to a registry that the nodes reach (`make image`) and name it in OKTETO_AGENT_IMAGE or `initContainer.image`"},
