@@ -59,15 +59,15 @@ spec:
 // fluxLike is a controller that undoes at once what it does not want, and
 // counts how often it had to.
 type fluxLike struct {
-	object string
-	wrote  atomic.Int32
+	object, manager string
+	wrote           atomic.Int32
 }
 
 // reconciled applies an object, waits for its pods, and lets a controller keep
-// it so until the test ends.
-func (p *place) reconciled(object string) *fluxLike {
+// it so until the test ends, by the name of its field manager.
+func (p *place) reconciled(object, manager string) *fluxLike {
 	p.t.Helper()
-	f := &fluxLike{object: object}
+	f := &fluxLike{object: object, manager: manager}
 	if err := f.apply(p.t.Context(), p); err != nil {
 		p.t.Fatal(err)
 	}
@@ -91,38 +91,57 @@ func (p *place) reconciled(object string) *fluxLike {
 }
 
 func (f *fluxLike) apply(ctx context.Context, p *place) error {
-	_, err := p.Kubectl(ctx, f.object, "apply", "--server-side", "--force-conflicts", "--field-manager=kustomize-controller", "-f", "-")
+	_, err := p.Kubectl(ctx, f.object, "apply", "--server-side", "--force-conflicts", "--field-manager="+f.manager, "-f", "-")
 	return err
 }
 
 func TestControllerThatReverts(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
-	controller := p.reconciled(p.deployment("api"))
-	before := p.snapshot("deploy/api")
-	p.write("okteto.yaml", manifest)
+	for _, c := range []struct {
+		manager string
+		// annotation is on the object, says what up has to say of it.
+		annotation string
+		says       []string
+	}{
+		{"kustomize-controller", "note: flux", []string{"flux suspend kustomization"}},
+		{"argocd-controller", "argocd.argoproj.io/tracking-id: shop:apps/Deployment:shop/api", []string{
+			"Argo CD manages deployment/api", "its Application needs /spec/replicas in ignoreDifferences",
+			"add /spec/replicas to ignoreDifferences of the Application, with the sync option RespectIgnoreDifferences=true",
+		}},
+	} {
+		t.Run(c.manager, func(t *testing.T) {
+			t.Parallel()
+			p := newPlace(t)
+			object := strings.Replace(p.deployment("api"), "metadata:\n", "metadata:\n  annotations: {\""+strings.Replace(c.annotation, ": ", "\": \"", 1)+"\"}\n", 1)
+			controller := p.reconciled(object, c.manager)
+			before := p.snapshot("deploy/api")
+			p.write("okteto.yaml", manifest)
 
-	s := p.start("up", "--", "sh", "-c", "echo ready; cat")
-	s.err("deployment/api was set to 2 replicas by kustomize-controller")
-	s.err("flux suspend kustomization")
-	s.out("ready\n")
-	s.say("still here")
-	s.out("still here\n")
-	if err := s.End(); err != nil {
-		t.Error(err)
-	}
-	if n := controller.wrote.Load(); n != 1 {
-		t.Errorf("the controller had to write %d times", n)
-	}
-	if n := strings.Count(s.Stderr.String(), "was set to"); n != 1 {
-		t.Errorf("the change is reported %d times:\n%s", n, s.Stderr)
-	}
-	p.ok("down")
-	if after := p.snapshot("deploy/api"); after != before {
-		t.Errorf("down did not leave the controller's object as it wants it:\n%s\nwas\n%s", after, before)
-	}
-	if n := controller.wrote.Load(); n != 1 {
-		t.Errorf("the controller had to write %d times", n)
+			s := p.start("up", "--", "sh", "-c", "echo ready; cat")
+			s.err("deployment/api was set to 2 replicas by " + c.manager)
+			for _, text := range c.says {
+				s.err(text)
+			}
+			s.out("ready\n")
+			s.say("still here")
+			s.out("still here\n")
+			if err := s.End(); err != nil {
+				t.Error(err)
+			}
+			if n := controller.wrote.Load(); n != 1 {
+				t.Errorf("the controller had to write %d times", n)
+			}
+			if n := strings.Count(s.Stderr.String(), "was set to"); n != 1 {
+				t.Errorf("the change is reported %d times:\n%s", n, s.Stderr)
+			}
+			p.ok("down")
+			if after := p.snapshot("deploy/api"); after != before {
+				t.Errorf("down did not leave the controller's object as it wants it:\n%s\nwas\n%s", after, before)
+			}
+			if n := controller.wrote.Load(); n != 1 {
+				t.Errorf("the controller had to write %d times", n)
+			}
+		})
 	}
 }
 
@@ -133,7 +152,7 @@ func TestFluxLeavesTheOriginalAlone(t *testing.T) {
 	p := newPlace(t)
 	labels := "labels:\n    kustomize.toolkit.fluxcd.io/name: shop\n"
 	object := strings.Replace(p.deployment("api"), "metadata:\n  labels:\n", "metadata:\n  "+labels, 1)
-	controller := p.reconciled(object)
+	controller := p.reconciled(object, "kustomize-controller")
 	before := p.snapshot("deploy/api")
 	if !strings.Contains(before, "kustomize.toolkit.fluxcd.io/name") {
 		t.Fatalf("the original has no label of Flux:\n%s", before)

@@ -29,6 +29,8 @@ type gate struct {
 	stopped chan struct{}
 	once    sync.Once
 	open    chan struct{}
+	// released lets everything pass, also what was stopped.
+	released chan struct{}
 }
 
 // stop says what a gate stops. The zero value lets everything pass.
@@ -40,9 +42,9 @@ type stop struct {
 	// sent freezes a connection once the plugin has sent so many bytes over
 	// it; 0 never does.
 	sent int64
-	// answered, when not nil, is told the status of every answer. It is
+	// answered, when not nil, is told of every answer, and may change it. It is
 	// called by several goroutines.
-	answered func(r *http.Request, status int)
+	answered func(*http.Response)
 }
 
 // behind opens a gate in front of the API server, until the test ends.
@@ -63,7 +65,7 @@ func (p *place) behind(s stop) *gate {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	g := &gate{stopped: make(chan struct{}), open: make(chan struct{})}
+	g := &gate{stopped: make(chan struct{}), open: make(chan struct{}), released: make(chan struct{})}
 	proxy := &httputil.ReverseProxy{
 		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		Transport:     transport,
@@ -71,15 +73,15 @@ func (p *place) behind(s stop) *gate {
 		ErrorHandler:  func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
 		ModifyResponse: func(r *http.Response) error {
 			if s.answered != nil {
-				s.answered(r.Request, r.StatusCode)
+				s.answered(r)
 			}
 			return nil
 		},
 	}
 	var passed atomic.Int32
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.suffix != "" && r.Method == s.method && strings.HasSuffix(r.URL.Path, s.suffix) && passed.Add(1) > s.pass {
-			g.stop(r.Context().Done())
+		if s.suffix != "" && r.Method == s.method && strings.HasSuffix(r.URL.Path, s.suffix) && passed.Add(1) > s.pass &&
+			!g.stop(r.Context().Done()) {
 			return
 		}
 		proxy.ServeHTTP(w, r)
@@ -95,13 +97,17 @@ func (p *place) behind(s stop) *gate {
 	return g
 }
 
-// stop tells that something has come this far and holds it.
-func (g *gate) stop(gone <-chan struct{}) {
+// stop tells that something has come this far and holds it, until it may pass
+// or not.
+func (g *gate) stop(gone <-chan struct{}) (pass bool) {
 	g.once.Do(func() { close(g.stopped) })
 	select {
 	case <-gone:
 	case <-g.open:
+	case <-g.released:
+		return true
 	}
+	return false
 }
 
 // await waits until something was stopped.

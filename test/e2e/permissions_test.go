@@ -235,14 +235,14 @@ spec:
 	role := documentedRole(t)
 	var mu sync.Mutex
 	needed := map[string]bool{}
-	as := []string{p.user("dev", role), "--server", p.behind(stop{answered: func(r *http.Request, status int) {
+	as := []string{p.user("dev", role), "--server", p.behind(stop{answered: func(r *http.Response) {
 		mu.Lock()
 		defer mu.Unlock()
-		for _, right := range used(r, status) {
+		for _, right := range used(r.Request, r.StatusCode) {
 			needed[right] = true
 		}
-		if status == http.StatusForbidden {
-			t.Errorf("the documented Role forbids %s %s", r.Method, r.URL.Path)
+		if r.StatusCode == http.StatusForbidden {
+			t.Errorf("the documented Role forbids %s %s", r.Request.Method, r.Request.URL.Path)
 		}
 	}}).server}
 	run := func(args ...string) result { return p.run("", slices.Concat(args[:1], as, args[1:])...) }
