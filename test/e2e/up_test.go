@@ -264,6 +264,8 @@ forward:
 	}
 }
 
+// TestStatefulSetKeepsNameAndClaim has claims that one pod at a time may have, so
+// that the original's pod has to end first.
 func TestStatefulSetKeepsNameAndClaim(t *testing.T) {
 	p := newPlace(t)
 	p.apply(fmt.Sprintf(`
@@ -277,31 +279,46 @@ kind: StatefulSet
 metadata: {name: db}
 spec:
   serviceName: db
+  replicas: 2
+  ordinals: {start: 3}
+  podManagementPolicy: Parallel
   selector: {matchLabels: {app: db}}
   template:
     metadata: {labels: {app: db}}
     spec:
-      terminationGracePeriodSeconds: 1
+      terminationGracePeriodSeconds: 3
       containers:
       - name: main
         image: %s/busybox:1
-        command: [sh, -c, "echo precious > /data/file; exec sleep 86400"]
+        command: [sh, -c, "hostname >>/data/file; exec sleep 86400"]
         volumeMounts: [{name: data, mountPath: /data}]
   volumeClaimTemplates:
   - metadata: {name: data}
-    spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 10Mi}}}
+    spec: {accessModes: [ReadWriteOncePod], resources: {requests: {storage: 10Mi}}}
 `, p.Registry))
 	if err := p.Ready(t.Context(), "sts/db"); err != nil {
 		t.Fatal(err)
 	}
-	before := p.snapshot("sts/db")
+	before, claims := p.snapshot("sts/db"), p.claims()
 	p.write("okteto.yaml", "dev:\n  db:\n    sync: ['.:/src']\n")
-	if r := p.ok("up", "--", "sh", "-c", "hostname; cat /data/file"); r.stdout != "db-0\nprecious\n" {
+	r := p.ok("up", "--", "sh", "-c", "hostname -f; cat /data/file; echo developed >>/data/file")
+	if want := "db-3.db." + p.Namespace + ".svc."; !strings.HasPrefix(r.stdout, want) || !strings.HasSuffix(r.stdout, "\ndb-3\n") {
 		t.Errorf("the dev container of a StatefulSet wrote %q", r.stdout)
 	}
-	p.ok("down")
-	if after := p.snapshot("sts/db"); after != before {
-		t.Errorf("down did not restore the StatefulSet:\n%s\nwas\n%s", after, before)
+	if !strings.Contains(r.stderr, "is still theirs") {
+		t.Errorf("up does not say what it waits for:\n%s", r.stderr)
+	}
+	if got := p.claims(); got != claims {
+		t.Errorf("there are the claims %s, not %s", got, claims)
+	}
+	p.restores("sts/db", before)
+	if err := p.Ready(t.Context(), "sts/db"); err != nil {
+		t.Fatal(err)
+	}
+	for pod, want := range map[string]string{"db-3": "db-3\ndeveloped\ndb-3\n", "db-4": "db-4\ndb-4\n"} {
+		if got := p.kubectl("exec", pod, "--", "cat", "/data/file"); got != want {
+			t.Errorf("%s has %q, want %q", pod, got, want)
+		}
 	}
 }
 
