@@ -30,7 +30,7 @@ func TestMainRoles(t *testing.T) {
 		"":                       {exitUsage, "", "usage: agent ROLE"},
 		"unknown":                {exitUsage, "", `unknown role "unknown"`},
 		"version":                {exitOK, config.Version() + "\n", ""},
-		"install":                {exitUsage, "", "install needs one folder"},
+		"install":                {exitUsage, "", "install needs a folder"},
 		"install /no/such/place": {exitFailed, "", "no such file"},
 		"sidecar --port x":       {exitUsage, "", "invalid value"},
 		"seed /only":             {exitUsage, "", "pairs"},
@@ -56,11 +56,18 @@ func TestMainTerminated(t *testing.T) {
 }
 
 func TestInstall(t *testing.T) {
-	dir := t.TempDir()
+	dir, workspace := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(workspace, "file"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	folders := []string{filepath.Join(workspace, "src/app/lib"), filepath.Join(workspace, "file/in"), filepath.Join(workspace, "src/app")}
 	for range 2 {
-		if err := Install(dir); err != nil {
+		if err := Install(config.Install{Dir: dir, Folders: folders}); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if made, err := os.Stat(folders[0]); err != nil || !made.IsDir() {
+		t.Errorf("the folder is not made: %v", err)
 	}
 	self, err := os.Executable()
 	if err != nil {

@@ -8,11 +8,22 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
 )
 
-// Install copies this program to dir/agent, mode 0755, so that nobody ever
+// Install is the install role: it makes folders, and copies this program.
+func Install(c config.Install) error {
+	for _, folder := range c.Folders {
+		// Where this fails the kubelet makes it, or mounts what is there.
+		_ = os.MkdirAll(folder, 0o755)
+	}
+	return installIn(c.Dir)
+}
+
+// installIn copies this program to dir/agent, mode 0755, so that nobody ever
 // sees half of it.
-func Install(dir string) error {
+func installIn(dir string) error {
 	self, err := os.Open("/proc/self/exe")
 	if err != nil {
 		return fmt.Errorf("opening this program: %w", err)

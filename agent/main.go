@@ -41,7 +41,8 @@ sidecar [--port N] [--authorized-key KEY]... [--root DIR]... [--volume DIR]...
         [--exclude PATH]... [--seed-from DIR]
              serve SSH on 127.0.0.1
 runner       be PID 1 of the dev container
-install DIR  copy this program to DIR/agent
+install DIR [FOLDER]...
+             copy this program to DIR/agent, and make the folders
 hostkey      print the public host key of the sidecar
 authorize    let the public key on standard input log in
 autodown --after TIME --lease PATH [--original PATH] [--delete PATH]...
@@ -125,10 +126,11 @@ func (p program) run(ctx context.Context, role string, args []string) error {
 		}
 		return p.autoDown(ctx, c)
 	case "install":
-		if len(args) != 1 {
-			return fmt.Errorf("%w: install needs one folder", errUsage)
+		c, err := config.ParseInstall(args)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errUsage, err)
 		}
-		return Install(args[0])
+		return Install(c)
 	case "hostkey":
 		return p.hostKey(ctx)
 	case "authorize":

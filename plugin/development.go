@@ -88,7 +88,7 @@ func (d *development) find(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	return d.services.distinct(d.environment.found)
+	return d.services.join(d.environment)
 }
 
 // run runs the session, with the services beside it. A service that cannot be

@@ -196,6 +196,11 @@ func (e *environment) find(ctx context.Context, q workload.Query) error {
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("%w", err)
 	}
+	return nil
+}
+
+// check looks for what would keep the workload from being taken into development.
+func (e *environment) check() error {
 	if e.found.Meta.UID == "" {
 		return nil
 	}

@@ -48,7 +48,7 @@ func (o *restartOptions) Run(cmd *cobra.Command) error {
 		return err
 	}
 	if len(env.Services) == 0 {
-		return fmt.Errorf("%s has no services: the field `services` of the manifest names them", env.Dev)
+		return fmt.Errorf("%s has no services with pods of their own: the field `services` of the manifest names them", env.Dev)
 	}
 	if !o.noWait {
 		if err := flushHere(ctx, o.factory.controlSocket(env.cluster, env.Dev)); err != nil {

@@ -28,6 +28,7 @@ type services struct {
 
 // service is one of them.
 type service struct {
+	dev     *manifest.Dev
 	query   workload.Query
 	spec    workload.Spec
 	found   *workload.Found
@@ -38,6 +39,7 @@ func newServices(workloads *workload.Client, c *console.Console, dev *manifest.D
 	s := &services{workloads: workloads, console: c, ready: make(chan struct{}, 1), begun: make(chan struct{})}
 	for _, d := range dev.Services {
 		s.all = append(s.all, &service{
+			dev:   d,
 			query: workload.Query{Name: d.Workload, Paths: d.Paths, Selector: workload.SelectorOf(d.Selector)},
 			spec:  workload.ServiceSpec(dev, d, holder),
 		})
@@ -45,17 +47,12 @@ func newServices(workloads *workload.Client, c *console.Console, dev *manifest.D
 	return s
 }
 
-// find asks for all workloads at once, and for what would keep them from being
-// taken into development.
+// find asks for all workloads at once.
 func (s *services) find(ctx context.Context) error {
 	var group errgroup.Group
 	for _, one := range s.all {
 		group.Go(func() (err error) {
-			one.found, err = s.workloads.Find(ctx, one.query)
-			if err == nil {
-				_, err = workload.Clone(one.found.Workload, one.found.Clone, one.spec)
-			}
-			if err != nil {
+			if one.found, err = s.workloads.Find(ctx, one.query); err != nil {
 				return fmt.Errorf("looking for the services: %w", err)
 			}
 			return nil
@@ -64,16 +61,34 @@ func (s *services) find(ctx context.Context) error {
 	return group.Wait()
 }
 
-// distinct refuses a workload that is to be developed in twice.
-func (s *services) distinct(main *workload.Found) error {
-	seen := []string{main.String()}
+// join makes one of those that are containers of one workload, the development
+// container's among them, and looks for what would keep any from being taken into
+// development.
+func (s *services) join(main *environment) error {
+	var all []*service
 	for _, one := range s.all {
-		if slices.Contains(seen, one.found.String()) {
-			return fmt.Errorf("%s is named twice, as a service and besides: each workload has one development container", one.found)
+		spec := &one.spec
+		if one.found.String() == main.found.String() {
+			spec = &main.spec
+		} else if i := slices.IndexFunc(all, func(o *service) bool { return o.found.String() == one.found.String() }); i >= 0 {
+			spec = &all[i].spec
+		} else {
+			all = append(all, one)
+			continue
 		}
-		seen = append(seen, one.found.String())
+		joined, err := workload.Joined(*spec, one.dev)
+		if err != nil {
+			return fmt.Errorf("the services of %s: %w", one.found, err)
+		}
+		*spec = joined
 	}
-	return nil
+	s.all = all
+	for _, one := range s.all {
+		if _, err := workload.Clone(one.found.Workload, one.found.Clone, one.spec); err != nil {
+			return fmt.Errorf("looking for the services: %w", err)
+		}
+	}
+	return main.check()
 }
 
 // names are the workloads as kind/name.

@@ -214,6 +214,28 @@ func ParseSeed(args []string) (Seed, error) {
 	return s, nil
 }
 
+// Install configures what has to end before any container but the sidecar starts.
+type Install struct {
+	// Dir is where the program is copied to.
+	Dir string
+	// Folders are made for the agent's user, where the kubelet would make them for
+	// root.
+	Folders []string
+}
+
+// Args renders the command line of the install role; ParseInstall is its inverse.
+func (i Install) Args() []string {
+	return append([]string{"install", i.Dir}, i.Folders...)
+}
+
+// ParseInstall parses what Args rendered, without the role's name.
+func ParseInstall(args []string) (Install, error) {
+	if len(args) == 0 {
+		return Install{}, errors.New("install needs a folder")
+	}
+	return Install{Dir: args[0], Folders: args[1:]}, nil
+}
+
 // RunnerCommand returns the command of the dev container: the runner as PID 1.
 func RunnerCommand() []string { return []string{BinDir + "/agent", "runner"} }
 

@@ -58,6 +58,22 @@ func TestSeedRoundTrip(t *testing.T) {
 	})
 }
 
+func TestInstallRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := Install{Dir: rapid.String().Draw(t, "dir"), Folders: rapid.SliceOf(rapid.String()).Draw(t, "folders")}
+		got, err := ParseInstall(want.Args()[1:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("-want +got:\n%s", diff)
+		}
+	})
+	if _, err := ParseInstall(nil); err == nil {
+		t.Error("no folder was accepted")
+	}
+}
+
 func TestAutoDownRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		object := rapid.StringMatching(`/apis?/[^\x00]{0,9}`)

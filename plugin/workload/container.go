@@ -2,6 +2,7 @@ package workload
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
@@ -167,6 +168,15 @@ func override[T any](have **T, want *T) {
 	if want != nil {
 		*have = want
 	}
+}
+
+// renderPods applies the fields of the pod of all who have a container in it; the
+// first who sets one decides.
+func renderPods(spec *corev1.PodSpec, s *Spec) {
+	for _, d := range slices.Backward(s.Beside) {
+		renderPod(spec, &d.Pod)
+	}
+	renderPod(spec, &s.Dev.Pod)
 }
 
 // renderPod applies the manifest's fields of the pod. What only pods can have

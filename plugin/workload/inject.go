@@ -51,6 +51,9 @@ type Spec struct {
 	// Main is the development container whose service Dev is; nil for that
 	// itself. ServiceSpec makes the Spec of a service.
 	Main *manifest.Dev
+	// Beside are services that are further containers of the same pod; Joined
+	// adds one.
+	Beside []*manifest.Dev
 }
 
 // Rendered is a clone that is ready to be applied.
@@ -109,7 +112,7 @@ func Clone(w *Workload, prior *appsv1.Deployment, s Spec) (*Rendered, error) {
 	}
 
 	renderIdentity(w, t)
-	renderPod(&t.Spec, &s.Dev.Pod)
+	renderPods(&t.Spec, &s)
 	renderDev(dev, &s, w.Meta.Namespace, user)
 	if err := mountExternal(&t.Spec, dev, &s.Dev); err != nil {
 		return nil, err
@@ -119,6 +122,9 @@ func Clone(w *Workload, prior *appsv1.Deployment, s Spec) (*Rendered, error) {
 	}
 	excluded, err := mountPlaces(dev, places)
 	if err != nil {
+		return nil, err
+	}
+	if err := renderServices(w, t, s.Beside, i); err != nil {
 		return nil, err
 	}
 	renderVolumes(&t.Spec, &s, dev, places)

@@ -3,6 +3,7 @@ package workload
 import (
 	"fmt"
 	"path"
+	"slices"
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
@@ -31,29 +32,40 @@ func devOf(labels map[string]string) (dev string, service bool) {
 	return dev, dev != ""
 }
 
+// Joined returns a Spec whose pods have a further container for a service, of the
+// same workload.
+func Joined(s Spec, service *manifest.Dev) (Spec, error) {
+	switch have, want := s.Dev.Replicas, service.Replicas; {
+	case s.Main == nil && deref(want, 1) != 1:
+		return s, fmt.Errorf("the service %q is a container of the development container's pod, of which there is one: leave `replicas` out", service.Container)
+	case s.Main != nil && have != nil && want != nil && *have != *want:
+		return s, fmt.Errorf("containers of one workload cannot have %d replicas and %d: give `replicas` once", *have, *want)
+	case s.Main != nil && have == nil:
+		s.Dev.Replicas = want
+	}
+	s.Beside = append(slices.Clone(s.Beside), service)
+	s.Dev.Metadata.Labels = merged(service.Metadata.Labels, s.Dev.Metadata.Labels)
+	s.Dev.Metadata.Annotations = merged(service.Metadata.Annotations, s.Dev.Metadata.Annotations)
+	return s, nil
+}
+
 // cloneService returns the clone of a service, of whose pods the container i
-// runs the code.
+// runs the code, and those that are beside it.
 func cloneService(w *Workload, i int, s *Spec) (*Rendered, error) {
 	n, err := serviceReplicas(w, s.Dev.Replicas)
 	if err != nil {
 		return nil, err
 	}
 	t := w.Template.DeepCopy()
-	c := &t.Spec.Containers[i]
 	renderIdentity(w, t)
-	renderPod(&t.Spec, &s.Dev.Pod)
-	renderContainer(c, &s.Dev)
-	if len(s.Dev.Command.Argv) > 0 {
-		c.Command, c.Args = argv(s.Dev.Command), nil
+	renderPods(&t.Spec, s)
+	if err := renderServices(w, t, append([]*manifest.Dev{&s.Dev}, s.Beside...)); err != nil {
+		return nil, err
 	}
-	if s.Dev.Args != nil {
-		c.Args = s.Dev.Args
-	}
-	c.Env = mergeEnv(c.Env, s.Dev.Environment)
-	if len(s.Dev.Shared) > 0 {
-		if err := mountShared(&t.Spec, c, s); err != nil {
-			return nil, err
-		}
+	if shares(s) {
+		v := corev1.Volume{Name: volumeWorkspace}
+		v.PersistentVolumeClaim = &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claimName(s.Dev.Name)}
+		t.Spec.Volumes = append(t.Spec.Volumes, v)
 		gather(t, s.Main)
 	}
 	renderMeta(w, t, &s.Dev)
@@ -67,7 +79,7 @@ func cloneService(w *Workload, i int, s *Spec) (*Rendered, error) {
 	detach(d.Labels)
 	detach(d.Spec.Selector.MatchLabels)
 	d.Spec.Replicas = &n
-	return &Rendered{Clone: d, Container: c.Name, Hash: hash}, nil
+	return &Rendered{Clone: d, Container: t.Spec.Containers[i].Name, Hash: hash}, nil
 }
 
 // detach makes labels of a dev environment's pod those of a service's.
@@ -95,12 +107,37 @@ func serviceReplicas(w *Workload, want *int32) (int32, error) {
 	return n, nil
 }
 
-// mountShared mounts folders of the dev environment's claim.
-func mountShared(spec *corev1.PodSpec, c *corev1.Container, s *Spec) error {
-	v := corev1.Volume{Name: volumeWorkspace}
-	v.PersistentVolumeClaim = &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claimName(s.Dev.Name)}
-	spec.Volumes = append(spec.Volumes, v)
-	for _, f := range s.Dev.Shared {
+// renderServices turns containers into those of services, each another one than
+// those that are taken.
+func renderServices(w *Workload, t *corev1.PodTemplateSpec, all []*manifest.Dev, taken ...int) error {
+	for _, d := range all {
+		i, err := containerIndex(w, d.Container)
+		if err != nil {
+			return err
+		}
+		c := &t.Spec.Containers[i]
+		if slices.Contains(taken, i) {
+			return fmt.Errorf("the container %q of %s is named twice: each service of one workload needs a `container` of its own", c.Name, w)
+		}
+		taken = append(taken, i)
+		renderContainer(c, d)
+		if len(d.Command.Argv) > 0 {
+			c.Command, c.Args = argv(d.Command), nil
+		}
+		if d.Args != nil {
+			c.Args = d.Args
+		}
+		c.Env = mergeEnv(c.Env, d.Environment)
+		if err := mountShared(c, d.Shared); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mountShared mounts folders of the workspace.
+func mountShared(c *corev1.Container, shared []manifest.Shared) error {
+	for _, f := range shared {
 		if err := freeMount(c, f.Remote); err != nil {
 			return err
 		}

@@ -51,6 +51,8 @@ func TestCloneOfService(t *testing.T) {
 		}},
 		"service-stateful":  {"stateful", manifest.Dev{Shared: code()}, nil},
 		"service-daemonset": {"daemonset", manifest.Dev{Args: []string{"-v"}}, nil},
+		"service-cronjob":   {"cronjob", manifest.Dev{Command: manifest.Command{Argv: []string{"work"}}, Shared: code()}, nil},
+		"service-flow":      {"flow", manifest.Dev{Paths: manifest.Paths{Template: "spec.job.podTemplate", Suspend: "spec.paused"}, Shared: code()}, nil},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -81,6 +83,73 @@ func TestCloneOfService(t *testing.T) {
 				t.Errorf("applied again it differs: %s", diff)
 			}
 		})
+	}
+}
+
+// beside is a service that is the container logs.
+func beside() *manifest.Dev {
+	return &manifest.Dev{
+		Container: "logs", Command: manifest.Command{Argv: []string{"tail"}}, Args: []string{"-f"}, Shared: code()[1:],
+		Environment: []manifest.EnvVar{{Name: "MODE", Value: "dev"}},
+		Metadata:    manifest.Metadata{Labels: map[string]string{"of": "logs", "logs": "yes"}},
+		Pod:         manifest.PodFields{NodeSelector: map[string]string{"pool": "logs"}, Tolerations: []corev1.Toleration{{Key: "logs"}}},
+	}
+}
+
+// TestCloneOfTwoContainers has golden files of one pod with two containers, of
+// which the first decides about the pod.
+func TestCloneOfTwoContainers(t *testing.T) {
+	first := manifest.Dev{
+		Metadata: manifest.Metadata{Labels: map[string]string{"of": "web"}}, Shared: code()[:1],
+		Pod: manifest.PodFields{NodeSelector: map[string]string{"pool": "dev"}, Tolerations: []corev1.Toleration{{Key: "dev"}}},
+	}
+	main := testSpec("shop")
+	main.Dev = *sharing(beside())
+	main.Dev.Metadata, main.Dev.Pod = first.Metadata, first.Pod
+	for name, s := range map[string]Spec{
+		"beside":         main,
+		"service-beside": ServiceSpec(sharing(&first, beside()), &first, testHolder),
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := readWorkload(t, filepath.Join("testdata", "plain.yaml"), manifest.Paths{})
+			s, err := Joined(s, beside())
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := Clone(w, nil, s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			down, err := ScaledDown(w, s.Dev.Name, s.Dev.Metadata)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkGolden(t, filepath.Join("testdata", name+".golden.yaml"), r.Clone, down)
+		})
+	}
+}
+
+func TestJoinedErrors(t *testing.T) {
+	two, three := beside(), beside()
+	two.Replicas, three.Replicas = new(int32(2)), new(int32(3))
+	service := ServiceSpec(sharing(two), two, testHolder)
+	for want, f := range map[string]func() (Spec, error){
+		`the service "logs" is a container of the development container's pod, of which there is one: leave ` + "`replicas` out": func() (Spec, error) {
+			return Joined(testSpec("shop"), two)
+		},
+		"containers of one workload cannot have 2 replicas and 3: give `replicas` once": func() (Spec, error) { return Joined(service, three) },
+	} {
+		if _, err := f(); err == nil || err.Error() != want {
+			t.Errorf("error  %v\nwanted %s", err, want)
+		}
+	}
+	w := readWorkload(t, filepath.Join("testdata", "plain.yaml"), manifest.Paths{})
+	for _, s := range []Spec{service, testSpec("shop")} {
+		s.Dev.Container, s.Beside = "logs", []*manifest.Dev{beside()}
+		const want = "the container \"logs\" of deployment/api is named twice: each service of one workload needs a `container` of its own"
+		if _, err := Clone(w, nil, s); err == nil || err.Error() != want {
+			t.Errorf("error  %v\nwanted %s", err, want)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -33,7 +34,12 @@ func (c *Client) PlanService(f *Found, s Spec) ([]Planned, error) {
 // and may be on no other than the dev environment's.
 func TiedToOneNode(err error, s *Spec) bool {
 	var e *PodError
-	return errors.As(err, &e) && e.Reason == corev1.PodReasonUnschedulable && len(s.Dev.Shared) > 0 && forOneNode(s.Main)
+	return errors.As(err, &e) && e.Reason == corev1.PodReasonUnschedulable && forOneNode(s.Main) && shares(s)
+}
+
+// shares tells whether a service has folders of the dev environment's claim.
+func shares(s *Spec) bool {
+	return len(s.Dev.Shared) > 0 || slices.ContainsFunc(s.Beside, func(d *manifest.Dev) bool { return len(d.Shared) > 0 })
 }
 
 // ServiceState is how a service of a dev environment is.

@@ -184,7 +184,7 @@ func sidecar(spec *corev1.PodSpec, s *Spec, dev *corev1.Container, places []plac
 		args.SeedFrom = config.ImageDir
 		mounts = append(mounts, corev1.VolumeMount{Name: volumeImage, MountPath: config.ImageDir, ReadOnly: true})
 	}
-	install := &corev1.ExecAction{Command: []string{config.ImagePath, "install", config.BinDir}}
+	install := &corev1.ExecAction{Command: append([]string{config.ImagePath}, config.Install{Dir: config.BinDir, Folders: foldersBeside(s)}.Args()...)}
 	return corev1.Container{
 		Name:            config.SidecarContainer,
 		Image:           agentImage(s),
@@ -197,6 +197,19 @@ func sidecar(spec *corev1.PodSpec, s *Spec, dev *corev1.Container, places []plac
 		Resources:       sidecarResources(dev, s.Dev.Agent.Resources, s.Least),
 		SecurityContext: sidecarSecurity(dev.SecurityContext, spec.SecurityContext, s.ImageUser),
 	}
+}
+
+// foldersBeside are the folders in synced folders that other containers of the pod
+// mount, as the sidecar sees them.
+func foldersBeside(s *Spec) (folders []string) {
+	for _, d := range s.Beside {
+		for _, f := range d.Shared {
+			if !f.Volume && f.Sub != "." {
+				folders = append(folders, path.Join(config.WorkspaceDir, config.RootFolder(f.Root), f.Sub))
+			}
+		}
+	}
+	return folders
 }
 
 // agentImage returns the agent's image.

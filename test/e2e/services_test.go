@@ -258,7 +258,8 @@ func TestServicesThatCannotBe(t *testing.T) {
 		want     []string
 	}{
 		{"name: worker", "name: wrker", 255, []string{"looking for the services", `no workload "wrker"`, "worker"}},
-		{"name: worker", "name: api", 255, []string{"deployment/api is named twice"}},
+		{"name: worker", "name: api", 255, []string{`the container "main" of deployment/api is named twice`, "`container` of its own"}},
+		{"name: db", "name: worker", 255, []string{`the container "main" of deployment/worker is named twice`, "`container` of its own"}},
 		{"sync: [.:/all]", "sync: [/:/all]", 2, []string{`the folder "/" must be a synced folder of the development container, or in one`}},
 	} {
 		p.write("okteto.yaml", strings.Replace(withServices, c.old, c.new, 1))
@@ -272,4 +273,91 @@ func TestServicesThatCannotBe(t *testing.T) {
 			t.Errorf("%s has changed:\n%s\nwas\n%s", o, after, before[i])
 		}
 	}
+}
+
+// TestServicesOfOneWorkload has two containers of one workload as services, and one
+// of the development container's own pod, which is not run as root.
+func TestServicesOfOneWorkload(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	pod := func(user string, names ...string) string {
+		text := "terminationGracePeriodSeconds: 1\n" + user + "containers:\n"
+		for _, name := range names {
+			text += fmt.Sprintf("- {name: %s, image: REGISTRY/busybox:1, command: [sleep, \"86400\"], workingDir: /app}\n", name)
+		}
+		return text
+	}
+	p.apply(p.podAs("api", pod("securityContext: {runAsUser: 1234, fsGroup: 1234}\n", "main", "side")) + "---" + p.podAs("worker", pod("", "one", "two", "three")))
+	objects := []string{"deploy/api", "deploy/worker"}
+	var before []string
+	for _, o := range objects {
+		if err := p.Ready(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		before = append(before, p.snapshot(o))
+	}
+	const command = "until cat /srv/code >/tmp/began && [ -s /tmp/began ]; do sleep 0.1; done; sleep 86400"
+	p.write("okteto.yaml", manifest+`
+    services:
+    - {name: worker, container: two, command: "`+command+`", sync: ["worker:/srv"], metadata: {labels: {team: blue}}}
+    - {name: deploy/worker, container: one, environment: {MODE: dev}, sync: [".:/all"], replicas: 2}
+    - {name: api, container: side, command: "`+command+`", sync: ["worker:/srv"], environment: {MODE: side}}
+`)
+	p.write("worker/code", "first")
+	s := p.start("up", "--", "sh", "-c", "cat worker/code; echo; echo ready; cat")
+	s.out("first\nready\n")
+	s.err("in development with the same code: deployment/worker")
+	sees := func(content string) {
+		t.Helper()
+		eventually(t, "every container has "+content, func() bool {
+			pods := p.servicePods()
+			for _, c := range append([][]string{{p.devPod(), "side", "/srv/code"}}, pairs(pods, "one", "/all/worker/code", "two", "/srv/code")...) {
+				if out, err := p.Kubectl(t.Context(), "", "exec", c[0], "-c", c[1], "--", "cat", c[2]); err != nil || out != content {
+					return false
+				}
+			}
+			return len(pods) == 2
+		})
+	}
+	sees("first")
+	for _, c := range [][]string{{p.servicePods()[0], "two", "first"}, {p.devPod(), "side", "first"}} {
+		eventually(t, c[1]+" began with the code", func() bool {
+			out, err := p.Kubectl(t.Context(), "", "exec", c[0], "-c", c[1], "--", "cat", "/tmp/began")
+			return err == nil && out == c[2]
+		})
+	}
+	p.write("worker/code", "second")
+	p.write("worker/more", "more")
+	sees("second")
+	if got := p.kubectl("get", "deploy", "worker-okteto", "-o", "jsonpath={.metadata.labels.team} {.spec.template.spec.containers[*].command}"); got !=
+		`blue ["sleep","86400"] ["sh","-c","`+strings.ReplaceAll(strings.ReplaceAll(command, ">", `\u003e`), "&", `\u0026`)+`"] ["sleep","86400"]` {
+		t.Errorf("the clone of the services has label and commands %s", got)
+	}
+	p.kubectl("exec", p.devPod(), "-c", "side", "--", "sh", "-c", "echo $MODE >/srv/made")
+	eventually(t, "what the container beside writes is here", func() bool { return p.read("worker/made") == "side\n" })
+	if r := p.run("", "up", "--diff"); r.code != 0 {
+		t.Errorf("up --diff finds a difference to what up has made:\n%s%s", r.stdout, r.stderr)
+	}
+	if err := s.End(); err != nil {
+		t.Error(err)
+	}
+	generations := p.generations()
+	p.ok("up", "--", "true")
+	if got := p.generations(); got != generations {
+		t.Errorf("up again changed something: %s, was %s", got, generations)
+	}
+	p.restores("deploy/api", before[0], "--volumes")
+	if after := p.snapshot("deploy/worker"); after != before[1] {
+		t.Errorf("down did not restore deploy/worker:\n%s\nwas\n%s", after, before[1])
+	}
+}
+
+// pairs are pods, each with every container and file.
+func pairs(pods []string, containersAndFiles ...string) (all [][]string) {
+	for _, pod := range pods {
+		for i := 0; i < len(containersAndFiles); i += 2 {
+			all = append(all, []string{pod, containersAndFiles[i], containersAndFiles[i+1]})
+		}
+	}
+	return all
 }
