@@ -29,8 +29,8 @@ type Planned struct {
 // Plan returns what Acquire and Swap would write, in their order, and writes
 // nothing: the Lease, the workload of a dev environment that has none, what gives
 // the original back when no laptop is heard of, the claim where something is to be
-// done about it, the Secret, the clone, the original at 0 replicas, and what keeps
-// KEDA off it. Whoever holds the Lease is not asked.
+// done about it, the Secret, the clone, then the original at 0 replicas, and what keeps
+// KEDA off it, or the Service of a workload that there was none of. Whoever holds the Lease is not asked.
 func (c *Client) Plan(ctx context.Context, f *Found, s Spec, who Claimant) ([]Planned, error) {
 	lease := leaseFor(f.Workload, f.Lease, who, c.now())
 	lease.Namespace = c.Namespace
@@ -96,7 +96,8 @@ func (c *Client) Plan(ctx context.Context, f *Found, s Spec, who Claimant) ([]Pl
 		return nil, err
 	}
 	if autocreated(f.Workload) {
-		return plan, nil
+		service, err := c.planService(ctx, f.Workload, &s.Dev)
+		return append(plan, service...), err
 	}
 	original, err := c.planOriginal(f, &s)
 	return append(plan, original...), err

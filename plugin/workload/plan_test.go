@@ -55,7 +55,7 @@ func TestPlanIsWhatIsWritten(t *testing.T) {
 		"claim":      {withClaim, Query{Name: "api"}, []string{"Lease", "PersistentVolumeClaim", "Deployment", "Deployment"}},
 		"statefulset": {testSpec("api"), Query{Name: "sts/db"},
 			[]string{"Lease", "Deployment", "StatefulSet"}},
-		"autocreate": {sandbox, Query{Name: "new", Autocreate: &sandbox.Dev}, []string{"Lease", "Deployment", "Deployment"}},
+		"autocreate": {sandbox, Query{Name: "new", Autocreate: &sandbox.Dev}, []string{"Lease", "Deployment", "Deployment", "Service"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -120,6 +120,7 @@ func (c *Client) Swap(ctx context.Context, f *Found, s Spec) (_ *Swapped, err er
 	}
 	out.Replicas, _ = before(w)
 	if autocreated(w) {
+		out.Warnings = append(out.Warnings, c.serve(ctx, w, &s.Dev)...)
 		return out, nil
 	}
 	if err := c.setAside(ctx, w, &s, f.Autoscalers); err != nil {

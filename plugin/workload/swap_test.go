@@ -3,6 +3,7 @@ package workload
 import (
 	"encoding/json"
 	"errors"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -338,6 +339,10 @@ func TestAutocreate(t *testing.T) {
 	if err != nil || clone == nil || clone.OwnerReferences[0].UID != "made" {
 		t.Fatalf("clone %+v, %v", clone, err)
 	}
+	service, err := kube.CoreV1().Services(testNamespace).Get(t.Context(), "sandbox", metav1.GetOptions{})
+	if err != nil || service.OwnerReferences[0].UID != "made" || service.Spec.Selector["app"] != "sandbox" || service.Spec.Ports[0].Port != 8080 {
+		t.Errorf("service %+v, %v", service, err)
+	}
 	swap(t, c, "sandbox", s)
 	done, err := c.Restore(t.Context(), RestoreOptions{Name: "sandbox"})
 	if err != nil || len(done) != 1 || !done[0].Sandbox || !done[0].Clone {
@@ -346,6 +351,54 @@ func TestAutocreate(t *testing.T) {
 	left, err := kube.AppsV1().Deployments(testNamespace).List(t.Context(), metav1.ListOptions{})
 	if err != nil || len(left.Items) != 0 {
 		t.Errorf("%d deployments are left, %v", len(left.Items), err)
+	}
+}
+
+// TestSandbox has a golden file of all that stands for a workload that is not there.
+func TestSandbox(t *testing.T) {
+	s := testSpec("box")
+	s.Dev.Image, s.Dev.Container = "golang:1", "tools"
+	s.Dev.Metadata = manifest.Metadata{Labels: map[string]string{"team": "shop"}, Annotations: map[string]string{"note": "hello"}}
+	s.Dev.Forward = []manifest.Forward{{Local: 8080, Remote: 80}}
+	d, err := Sandbox(&s.Dev, testNamespace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := d.DeepCopy()
+	made.UID = "uid-box"
+	w := FromDeployment(made)
+	r, err := Clone(w, nil, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkGolden(t, filepath.Join("testdata", "sandbox.golden.yaml"), d, r.Clone, sandboxService(w, &s.Dev))
+}
+
+// TestPortsOfASandbox are those of the pod that the manifest forwards, each once.
+func TestPortsOfASandbox(t *testing.T) {
+	for name, tt := range map[string]struct {
+		forward []manifest.Forward
+		want    []int32
+	}{
+		"none":      {nil, []int32{8080}},
+		"the pod's": {[]manifest.Forward{{Local: 1, Remote: 80}, {Local: 2, Remote: 9090}, {Local: 3, Remote: 80}}, []int32{80, 9090}},
+		"of others": {[]manifest.Forward{{Local: 1, Remote: 5432, Service: "db"}, {Local: 2, Remote: 80, Labels: map[string]string{"a": "b"}}}, []int32{8080}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dev := testDev("sandbox")
+			dev.Image, dev.Forward = "golang:1", tt.forward
+			d, err := Sandbox(&dev, testNamespace)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []int32
+			for _, p := range sandboxService(FromDeployment(d), &dev).Spec.Ports {
+				got = append(got, p.Port)
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("ports %v, want %v", got, tt.want)
+			}
+		})
 	}
 }
 

@@ -100,17 +100,69 @@ containers:
 	p.restores("deploy/api", before)
 }
 
+// TestAutocreate reaches the pod of a workload that was not there from another one,
+// by its Service, as long as it is in development.
 func TestAutocreate(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.deployed("client")
+	local := freePorts(t, 2)
+	p.write("okteto.yaml", fmt.Sprintf(`
+dev:
+  box:
+    autocreate: true
+    image: %s/busybox:1
+    sync: ['.:/src']
+  web:
+    autocreate: true
+    image: %[1]s/busybox:1
+    sync: ['.:/src']
+    forward: [%[2]d:3000, %[3]d:3001]
+`, p.Registry, local[0], local[1]))
+	p.write("file.txt", "in a workload that was not there")
+	for name, port := range map[string]string{"box": "8080", "web": "3001"} {
+		s := p.start("up", name, "--", "sh", "-c", "cat /src/file.txt; echo; httpd -p "+port+" -h /src; echo ready; cat")
+		s.out("in a workload that was not there\nready\n")
+		ip := strings.TrimSpace(p.kubectl("get", "service", name, "-o", "jsonpath={.spec.clusterIP}"))
+		eventually(t, name+" is served to others", func() bool {
+			out, err := p.Kubectl(t.Context(), "", "exec", "deploy/client", "--", "sh", "-c", "printf 'GET /file.txt HTTP/1.0\\r\\n\\r\\n' | nc -w 1 "+ip+" "+port)
+			return err == nil && strings.HasSuffix(out, "in a workload that was not there")
+		})
+		if r := p.run("", "up", name, "--diff"); r.code != 0 {
+			t.Errorf("up --diff finds a difference to what up has made:\n%s%s", r.stdout, r.stderr)
+		}
+		if err := s.End(); err != nil {
+			t.Error(err)
+		}
+		p.ok("down", name)
+	}
+	eventually(t, "nothing is left", func() bool {
+		return strings.TrimSpace(p.kubectl("get", "deploy,lease,pvc,service", "-o", "name")) == "deployment.apps/client"
+	})
+}
+
+// TestAutocreateBesideAService leaves somebody's Service of that name alone, and
+// does without where none may be made.
+func TestAutocreateBesideAService(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	p.write("okteto.yaml", fmt.Sprintf("dev:\n  box:\n    autocreate: true\n    image: %s/busybox:1\n    sync: ['.:/src']\n", p.Registry))
-	p.write("file.txt", "in a workload that was not there")
-	if r := p.ok("up", "--", "cat", "/src/file.txt"); r.stdout != "in a workload that was not there" {
-		t.Errorf("the command wrote %q\n%s", r.stdout, r.stderr)
+	as := p.user("dev", without(documentedRole(t), "create services"))
+	r := p.ok("up", as, "--", "true")
+	if !strings.Contains(r.stderr, "no Service leads to deployment/box: you may not create services") {
+		t.Errorf("up does not say that there is no Service:\n%s", r.stderr)
 	}
 	p.ok("down")
-	eventually(t, "nothing is left", func() bool {
-		return strings.TrimSpace(p.kubectl("get", "deploy,lease,pvc", "-o", "name")) == ""
-	})
+	p.apply("apiVersion: v1\nkind: Service\nmetadata: {name: box}\nspec: {selector: {app: other}, ports: [{port: 80}]}\n")
+	before := p.snapshot("service/box")
+	r = p.ok("up", "--", "true")
+	if !strings.Contains(r.stderr, "no Service leads to deployment/box: services box exists, and this plugin did not make it") {
+		t.Errorf("up does not say that there is another Service:\n%s", r.stderr)
+	}
+	p.ok("down")
+	if after := p.snapshot("service/box"); after != before {
+		t.Errorf("somebody's Service has changed:\n%s\nwas\n%s", after, before)
+	}
 }
 
 func TestSharedForwardIsLeftToTheFirst(t *testing.T) {

@@ -138,7 +138,7 @@ func TestUpShowsWhatItWrites(t *testing.T) {
 func TestUpShowsAWorkloadThatItWouldMake(t *testing.T) {
 	p := newPlace(t)
 	p.write("okteto.yaml", strings.ReplaceAll(manifest, "command: sh", "command: sh\n    autocreate: true\n    image: "+p.Registry+"/busybox:1"))
-	if l := p.shown("--dry-run=server"); len(l.Items) != 7 {
+	if l := p.shown("--dry-run=server"); len(l.Items) != 8 {
 		t.Errorf("%d objects are shown", len(l.Items))
 	}
 	if r := p.run("", "up", "--diff"); r.code != 1 || !strings.Contains(r.stdout, "+++ up Deployment/api\n") {
