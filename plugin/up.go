@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -151,19 +152,14 @@ func (o *upOptions) manifest(ctx context.Context, workloads *workload.Client) (*
 		}
 		return m, o.withFlags(dev), nil
 	}
-	found, err := workloads.Find(ctx, workload.Query{Name: o.name, Selector: o.selector})
+	found, err := workloads.Find(ctx, workload.Query{Name: o.name, Selector: o.selector, Among: declared(m)})
 	if err != nil {
 		return nil, nil, err
 	}
 	if without {
 		m = o.defaults(ctx, workloads, found)
 	}
-	// A manifest of one container is for whatever was selected.
-	name := found.Meta.Name
-	if m.Dev[name] == nil {
-		name = ""
-	}
-	dev, err := m.Select(name)
+	dev, err := m.Select(entryFor(m, found.Meta.Name))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -171,6 +167,33 @@ func (o *upOptions) manifest(ctx context.Context, workloads *workload.Client) (*
 	// The name alone may be another kind's.
 	dev.Workload, dev.Selector = found.String(), nil
 	return m, dev, nil
+}
+
+// declared are the kinds that a manifest names; none of no manifest.
+func declared(m *manifest.Manifest) (all []workload.Declared) {
+	if m == nil {
+		return nil
+	}
+	for _, name := range m.Names() {
+		if kind, _, ok := strings.Cut(m.Dev[name].Workload, "/"); ok {
+			all = append(all, workload.Declared{Kind: kind, Paths: m.Dev[name].Paths})
+		}
+	}
+	return all
+}
+
+// entryFor returns the name of a manifest's entry for a workload: its own, or one
+// that names it. A manifest of one entry is for whatever was selected.
+func entryFor(m *manifest.Manifest, name string) string {
+	if m.Dev[name] != nil {
+		return name
+	}
+	for _, entry := range m.Names() {
+		if path.Base(m.Dev[entry].Workload) == name {
+			return entry
+		}
+	}
+	return ""
 }
 
 // defaults syncs this folder to the working directory of the workload's first

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
@@ -83,6 +85,24 @@ func (c *Client) resolve(word string, paths manifest.Paths) (traits, error) {
 		return apiOf(objects, func(u *unstructured.Unstructured) *Workload { return fromCustom(u, t, paths) })
 	}
 	return t, nil
+}
+
+// declared finds out about those of the kinds that not every cluster has, each
+// once. One that this cluster has not has no objects.
+func (c *Client) declared(all []Declared) ([]traits, error) {
+	var found []traits
+	for _, d := range all {
+		t, _, err := c.parseRef(d.Kind+"/", d.Paths)
+		var unknown *UnknownKindError
+		switch _, everywhere := t.kind.traits(); {
+		case errors.As(err, &unknown):
+		case err != nil:
+			return nil, err
+		case !everywhere && !slices.ContainsFunc(found, func(o traits) bool { return o.kind == t.kind }):
+			found = append(found, t)
+		}
+	}
+	return found, nil
 }
 
 // NewMapper returns what tells of the kinds of a cluster, short names included.

@@ -24,6 +24,9 @@ type Query struct {
 	Name string
 	// Selector selects the workload by its own labels, as in kubectl -l.
 	Selector string
+	// Among are the kinds to look among with Selector, beside those that every
+	// cluster has.
+	Among []Declared
 	// Paths are where a custom resource has what a swap needs.
 	Paths manifest.Paths
 	// Dev is the dev environment's name, by which its Lease is found.
@@ -31,6 +34,14 @@ type Query struct {
 	// Autocreate is the manifest's entry to make a workload from when there
 	// is none; nil means that there has to be one.
 	Autocreate *manifest.Dev
+}
+
+// Declared is a kind that a manifest names, and where its objects have what a swap
+// needs.
+type Declared struct {
+	// Kind is written as in kind/name.
+	Kind  string
+	Paths manifest.Paths
 }
 
 // SelectorOf returns the selector of what has all the labels; empty for none.
@@ -84,7 +95,7 @@ func (c *Client) Find(ctx context.Context, q Query) (*Found, error) {
 	}
 	g.Go(func() (err error) {
 		if q.Selector != "" {
-			f.Workload, f.Clone, err = c.bySelector(ctx, q.Selector)
+			f.Workload, f.Clone, err = c.bySelector(ctx, q.Selector, q.Among)
 			return err
 		}
 		f.Workload, f.Clone, err = c.byName(ctx, q.Name, q.Paths)
@@ -222,8 +233,12 @@ func (c *Client) getClone(ctx context.Context, original string) (*appsv1.Deploym
 }
 
 // bySelector finds the one workload that a selector selects, and its clone.
-func (c *Client) bySelector(ctx context.Context, selector string) (*Workload, *appsv1.Deployment, error) {
-	l, err := c.list(ctx, metav1.ListOptions{LabelSelector: selector})
+func (c *Client) bySelector(ctx context.Context, selector string, among []Declared) (*Workload, *appsv1.Deployment, error) {
+	custom, err := c.declared(among)
+	if err != nil {
+		return nil, nil, err
+	}
+	l, err := c.list(ctx, metav1.ListOptions{LabelSelector: selector}, custom...)
 	found := l.workloads
 	if len(found) == 0 {
 		err = cmp.Or(err, l.denied)
@@ -253,11 +268,11 @@ type listing struct {
 	denied error
 }
 
-// list returns the workloads, without those that others of them made, and
-// apart from them their clones. Of the kinds, only Deployments have to be
-// allowed, the clone's.
-func (c *Client) list(ctx context.Context, opts metav1.ListOptions) (listing, error) {
-	all := kinds()
+// list returns the workloads, also of more kinds than those that every cluster
+// has, without those that others of them made, and apart from them their clones.
+// Of the kinds, only Deployments have to be allowed, the clone's.
+func (c *Client) list(ctx context.Context, opts metav1.ListOptions, more ...traits) (listing, error) {
+	all := append(kinds(), more...)
 	found, denied := make([][]*Workload, len(all)), make([]error, len(all))
 	var l listing
 	var g errgroup.Group

@@ -328,3 +328,50 @@ spec: {replicas: 1, template: none}
 		t.Errorf("left are %s", left)
 	}
 }
+
+// TestSelectorOfCustomResources finds them by their labels, when the manifest names
+// their kind.
+func TestSelectorOfCustomResources(t *testing.T) {
+	t.Parallel()
+	p, group, _ := customPlace(t)
+	p.deployed("web")
+	p.apply(p.rollout(group, "api", "replicas: 2") + "---" + p.flow(group, "import", "") + "---" + p.flow(group, "export", ""))
+	objects := []string{"rollout." + group + "/api", "flow." + group + "/import", "flow." + group + "/export"}
+	for _, o := range objects {
+		p.kubectl("label", o, "team=blue", "name="+o[strings.Index(o, "/")+1:])
+	}
+	p.kubectl("label", "deploy/web", "team=blue")
+	var before []string
+	for _, o := range objects {
+		before = append(before, p.snapshot(o))
+	}
+	p.refused(p.run("", "up", "-l", "name=import"), refusal{255, []string{`no workload with labels "name=import"`}, nil})
+	p.write("okteto.yaml", strings.ReplaceAll(`dev:
+  incoming:
+    name: flow.GROUP/import
+    paths: {template: spec.job.podTemplate, suspend: spec.paused}
+    sync: [".:/work"]
+  api:
+    name: rollout.GROUP/api
+    sync: [".:/work"]
+  web:
+    sync: [".:/work"]
+  gone:
+    name: nosuch.GROUP/gone
+    sync: [".:/work"]
+`, "GROUP", group))
+	p.write("file", "content")
+	p.refused(p.run("", "up", "-l", "team=blue"), refusal{255, []string{"4 workloads", "deployment/web", objects[0], objects[1], objects[2]}, []string{"narrower"}})
+	p.refused(p.run("", "up", "-l", "team=red"), refusal{255, []string{`no workload with labels "team=red"`}, nil})
+	for selector, dev := range map[string]string{"name=import": "incoming", "name in (api)": "api"} {
+		if r := p.ok("up", "-l", selector, "--", "sh", "-c", "cat /work/file; echo $OKTETO_NAME"); r.stdout != "content"+dev+"\n" {
+			t.Errorf("the command wrote %q", r.stdout)
+		}
+		p.ok("down", dev)
+	}
+	for i, o := range objects {
+		if after := p.snapshot(o); after != before[i] {
+			t.Errorf("down did not restore %s:\n%s\nwas\n%s", o, after, before[i])
+		}
+	}
+}
