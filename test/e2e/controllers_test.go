@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -179,5 +180,38 @@ func TestFluxLeavesTheOriginalAlone(t *testing.T) {
 	}
 	if n := controller.wrote.Load(); n != 0 {
 		t.Errorf("the controller had to write %d times", n)
+	}
+}
+
+// TestHelmGoesOn gives every field back to who owned it: the next upgrade meets no
+// conflict.
+func TestHelmGoesOn(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	upgrade := func(object string) {
+		t.Helper()
+		if out, err := p.Kubectl(t.Context(), object, "apply", "--server-side", "--field-manager=helm", "-f", "-"); err != nil {
+			t.Fatal(out, err)
+		}
+	}
+	// What the cluster itself writes comes when it likes.
+	owners := func() string {
+		lines := strings.Split(p.owners("deploy/api"), "\n")
+		return strings.Join(slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, "kube-controller-manager") }), "\n")
+	}
+	upgrade(p.deployment("api"))
+	if err := p.Ready(t.Context(), "deploy/api"); err != nil {
+		t.Fatal(err)
+	}
+	before, owned := p.snapshot("deploy/api"), owners()
+	p.write("okteto.yaml", manifest+"    metadata: {labels: {team: blue}, annotations: {note: hello}}\n")
+	p.ok("up", "--", "true")
+	p.restores("deploy/api", before)
+	if now := owners(); now != owned {
+		t.Errorf("fields are owned by\n%s\nnot by\n%s", now, owned)
+	}
+	upgrade(strings.Replace(p.deployment("api"), "replicas: 2", "replicas: 3", 1))
+	if got := p.replicas(); got != "3" {
+		t.Errorf("after the upgrade there are %s replicas", got)
 	}
 }
