@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -39,7 +40,8 @@ func (s *session) kill() {
 // vanishing is a way in which a laptop vanishes from the workload NAME.
 type vanishing struct {
 	name string
-	// kind is that of the workload, a Deployment unless set.
+	// kind is that of the workload, a Deployment unless set; GROUP stands for the
+	// group of custom resources.
 	kind string
 	// manifest is the end of okteto.yaml, below dev.NAME.
 	manifest string
@@ -66,6 +68,11 @@ func vanishings() []vanishing {
 		return vanishing{name: "down killed " + what, command: "down", stop: stop{method: method, suffix: suffix, pass: pass}}
 	}
 	unarmed := func(v vanishing) vanishing { v.unarmed = true; return v }
+	of := func(kind string, v vanishing) vanishing { v.kind = kind; return v }
+	custom := func(v vanishing) vanishing {
+		v.manifest = "    name: rollout.GROUP/NAME\n"
+		return of("Rollout.GROUP", v)
+	}
 	return []vanishing{
 		unarmed(up("taking the lease", "POST", "/leases")),
 		unarmed(up("making the role", "PATCH", "/roles/NAME-okteto-autodown")),
@@ -83,6 +90,15 @@ func vanishings() []vanishing {
 		{name: "no image for the pod", fails: true, manifest: "    image: REGISTRY/none:1\n"},
 		{name: "up ended", kind: "StatefulSet"},
 		{name: "up ended", kind: "DaemonSet"},
+		{name: "up ended", kind: "Job"},
+		of("Job", up("suspending the original", "PATCH", "/jobs/NAME")),
+		of("Job", down("cleaning the original", "PATCH", "/jobs/NAME", 1)),
+		{name: "up ended", kind: "CronJob"},
+		of("CronJob", up("suspending the original", "PATCH", "/cronjobs/NAME")),
+		of("CronJob", down("cleaning the original", "PATCH", "/cronjobs/NAME", 1)),
+		custom(vanishing{name: "up ended"}),
+		custom(up("scaling the original down", "PATCH", "/rollouts/NAME")),
+		custom(down("cleaning the original", "PATCH", "/rollouts/NAME", 1)),
 		{name: "somebody scaled it", replicas: "1"},
 		{name: "up made it", autocreate: true, manifest: "    autocreate: true\n    image: REGISTRY/busybox:1\n"},
 	}
@@ -91,11 +107,21 @@ func vanishings() []vanishing {
 // original makes the workload of a vanishing, and returns what it is.
 func (p *place) original(v vanishing, object, name string) string {
 	p.t.Helper()
-	replicas := "replicas: 2"
-	if v.kind == "DaemonSet" {
-		replicas = ""
-	}
-	p.apply(strings.NewReplacer("NAME", name, "REGISTRY", p.Registry, "KIND", v.kind, "REPLICAS", replicas).Replace(`
+	kind, group, _ := strings.Cut(v.kind, ".")
+	switch pod := p.sleeper(); kind {
+	case "Rollout":
+		p.apply(p.rollout(group, name, "replicas: 2"))
+	case "Job":
+		p.apply("{apiVersion: batch/v1, kind: Job, metadata: {name: " + name + "}, spec: " + once(pod) + "}")
+	case "CronJob":
+		p.apply("{apiVersion: batch/v1, kind: CronJob, metadata: {name: " + name + "}, " +
+			`spec: {schedule: "0 0 1 1 *", jobTemplate: {spec: ` + once(pod) + "}}}")
+	default:
+		replicas := "replicas: 2"
+		if kind == "DaemonSet" {
+			replicas = ""
+		}
+		p.apply(strings.NewReplacer("NAME", name, "KIND", kind, "REPLICAS", replicas, "POD", pod).Replace(`
 apiVersion: apps/v1
 kind: KIND
 metadata: {name: NAME}
@@ -104,14 +130,30 @@ spec:
   selector: {matchLabels: {app: NAME}}
   template:
     metadata: {labels: {app: NAME}}
-    spec:
-      terminationGracePeriodSeconds: 1
-      containers: [{name: main, image: "REGISTRY/busybox:1", command: [sleep, "86400"], workingDir: /app}]
+    spec: POD
 `))
-	if err := p.Ready(p.t.Context(), object); err != nil {
-		p.t.Fatal(err)
 	}
+	p.serves(kind, object)
 	return p.snapshot(object)
+}
+
+// once is the spec of a Job of one such pod.
+func once(pod string) string {
+	return "{template: {spec: {restartPolicy: Never, " + strings.TrimPrefix(pod, "{") + "}}"
+}
+
+// serves waits until the pods of a workload are there, of a kind that has some at
+// once.
+func (p *place) serves(kind, object string) {
+	p.t.Helper()
+	switch kind {
+	case "Job":
+		p.kubectl("wait", "--timeout=60s", "--for=jsonpath={.status.ready}=1", object)
+	case "Deployment", "StatefulSet", "DaemonSet":
+		if err := p.Ready(p.t.Context(), object); err != nil {
+			p.t.Error(err)
+		}
+	}
 }
 
 // vanish develops in a workload, until the laptop vanishes. It returns what the
@@ -122,7 +164,7 @@ func (p *place) vanish(v vanishing, object, name string) (before string) {
 		before = p.original(v, object, name)
 	}
 	p.write("okteto.yaml", strings.ReplaceAll(manifest, "api", name)+"    autoDown: 30s\n    secrets: ['token:/run/token']\n"+
-		strings.ReplaceAll(v.manifest, "REGISTRY", p.Registry))
+		strings.NewReplacer("REGISTRY", p.Registry, "NAME", name).Replace(v.manifest))
 	if v.command != "up" {
 		if r := p.run("", "up", "--", "true"); (r.code != 0) != v.fails {
 			p.t.Fatalf("up ended with %d\n%s", r.code, r.stderr)
@@ -154,7 +196,7 @@ func (p *place) left(name string) []string {
 // cluster gives each original back, to the byte, and leaves nothing behind.
 func TestVanishedThenGivenBack(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p, group, _ := customPlace(t)
 	p.write("token", "s3cret")
 	type gone struct {
 		vanishing
@@ -162,9 +204,8 @@ func TestVanishedThenGivenBack(t *testing.T) {
 	}
 	var all []gone
 	for i, v := range vanishings() {
-		if v.kind == "" {
-			v.kind = "Deployment"
-		}
+		v.kind = strings.ReplaceAll(cmp.Or(v.kind, "Deployment"), "GROUP", group)
+		v.manifest = strings.ReplaceAll(v.manifest, "GROUP", group)
 		g := gone{vanishing: v, name: fmt.Sprintf("api-%d", i)}
 		g.object = strings.ToLower(v.kind) + "/" + g.name
 		g.before = p.vanish(v, g.object, g.name)
@@ -193,9 +234,7 @@ func TestVanishedThenGivenBack(t *testing.T) {
 				t.Errorf("fields of it are still ours:\n%s", fields)
 			}
 			eventually(t, "nothing of up is left", func() bool { return len(here.left(g.name)) == 0 })
-			if err := here.Ready(t.Context(), g.object); err != nil {
-				t.Error(err)
-			}
+			here.serves(g.kind, g.object)
 		})
 	}
 }
