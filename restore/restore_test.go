@@ -63,6 +63,29 @@ func TestReopen(t *testing.T) {
 	}
 }
 
+func TestResume(t *testing.T) {
+	for _, tt := range []struct{ name, annotations, want string }{
+		{"as it was paused", `{"dev.okteto.com/paused-for":"deployment/api","autoscaling.keda.sh/paused":"true","team":"shop"}`,
+			`{"metadata":{"annotations":{"autoscaling.keda.sh/paused":null,"dev.okteto.com/paused-for":null},"resourceVersion":"7"}}`},
+		{"set by others meanwhile", `{"dev.okteto.com/paused-for":"deployment/api","autoscaling.keda.sh/paused":"false"}`,
+			`{"metadata":{"annotations":{"dev.okteto.com/paused-for":null},"resourceVersion":"7"}}`},
+		{"for another", `{"dev.okteto.com/paused-for":"deployment/web","autoscaling.keda.sh/paused":"true"}`, ""},
+		{"by others", `{"autoscaling.keda.sh/paused":"true"}`, ""},
+		{"not paused", `{}`, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m, _ := object(t, `{"metadata":{"resourceVersion":"7","annotations":`+tt.annotations+`}}`)
+			got, err := m.ResumePatch("deployment/api")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, string(got)); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestReopenWithoutARecord(t *testing.T) {
 	for _, text := range []string{swapped(`{}`, `{"replicas":0}`), swapped(`[]`, `{"replicas":0}`),
 		`{"metadata":{"annotations":{"dev.okteto.com/replicas":"3"}},"spec":{"replicas":0}}`} {

@@ -5,6 +5,7 @@ package autodown
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -40,7 +41,12 @@ func Run(ctx context.Context, c config.AutoDown, s *Server, log *slog.Logger) er
 			return err
 		}
 	}
-	for _, path := range c.Delete {
+	resumed := resume(ctx, c, s)
+	for i, path := range c.Delete {
+		if resumed != nil && i == len(c.Delete)-1 {
+			// What refuses that keeps no more than the rights, for the next look.
+			return resumed
+		}
 		if err := s.delete(ctx, path); err != nil {
 			return err
 		}
@@ -109,21 +115,38 @@ type step func(m *restore.Meta, object map[string]any) ([]byte, error)
 
 // giveBack takes the two steps of a restore.
 func giveBack(ctx context.Context, path string, s *Server) error {
-	if err := take(ctx, path, s, (*restore.Meta).ReopenPatch); err != nil {
+	if err := take(ctx, path, s, s.get, (*restore.Meta).ReopenPatch); err != nil {
 		return err
 	}
-	return take(ctx, path, s, func(m *restore.Meta, _ map[string]any) ([]byte, error) {
+	return take(ctx, path, s, s.get, func(m *restore.Meta, _ map[string]any) ([]byte, error) {
 		return m.CleanPatch(restore.RecordIn(m.Annotations).Gate.Path)
 	})
 }
 
+// resume lets KEDA go on from the original's count.
+func resume(ctx context.Context, c config.AutoDown, s *Server) error {
+	var errs []error
+	for _, path := range c.Resume {
+		errs = append(errs, take(ctx, path, s, s.show, func(m *restore.Meta, _ map[string]any) ([]byte, error) {
+			return m.ResumePatch(c.PausedFor)
+		}))
+	}
+	return errors.Join(errs...)
+}
+
+// reader reads an object.
+type reader func(ctx context.Context, path string) (answer, error)
+
 // take takes a step. It holds for one version of the object; when that changed
 // meanwhile, the step is computed anew.
-func take(ctx context.Context, path string, s *Server, step step) error {
+func take(ctx context.Context, path string, s *Server, read reader, step step) error {
 	for range maxConflicts {
-		now, err := s.get(ctx, path)
+		now, err := read(ctx, path)
 		if err != nil || now.status == http.StatusNotFound {
 			return err
+		}
+		if now.status == http.StatusConflict {
+			continue // what reads by a patch
 		}
 		var o struct {
 			Metadata restore.Meta `json:"metadata"`

@@ -28,6 +28,7 @@ const (
 	lease    = "/apis/coordination.k8s.io/v1/namespaces/shop/leases/api-okteto"
 	original = "/apis/apps/v1/namespaces/shop/deployments/api"
 	clone    = "/apis/apps/v1/namespaces/shop/deployments/api-okteto"
+	scaler   = "/apis/keda.sh/v1alpha1/namespaces/shop/scaledobjects/web"
 	role     = "/apis/rbac.authorization.k8s.io/v1/namespaces/shop/roles/api-okteto-autodown"
 	token    = "the token of the account"
 )
@@ -75,6 +76,10 @@ func (o *objects) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		delete(o.all, r.URL.Path)
 		o.did = append(o.did, r.Method+" "+r.URL.Path)
 		say(http.StatusOK, map[string]any{"kind": "Status"})
+	case r.URL.Path == scaler && r.Method != http.MethodPatch:
+		say(http.StatusForbidden, map[string]any{"message": "this may only be patched"})
+	case r.Method == http.MethodPatch && len(sent) == 0:
+		say(http.StatusOK, have)
 	case r.Method == http.MethodPatch && version(sent) != version(have):
 		say(http.StatusConflict, map[string]any{"kind": "Status"})
 	case r.Method == http.MethodPatch && r.Header.Get("Content-Type") == "application/merge-patch+json":
@@ -134,8 +139,9 @@ func swapped(t *testing.T, silent time.Duration) *objects {
 		original: `{"metadata":{"resourceVersion":"1","labels":{"app":"api","dev.okteto.com":"true"},"annotations":{"dev.okteto.com/replicas":"3",` +
 			`"dev.okteto.com/swap":"{\"dev\":\"api\",\"gate\":{\"path\":[\"spec\",\"replicas\"],\"shut\":0,\"open\":3},\"replicasOwners\":[{\"manager\":\"helm\"}]}"},` +
 			`"managedFields":[` + entry("kubectl-okteto", silent) + `]},"spec":{"replicas":0}}`,
-		clone: `{"metadata":{"resourceVersion":"1"}}`,
-		role:  `{"metadata":{"resourceVersion":"1"}}`,
+		scaler: `{"metadata":{"resourceVersion":"1","annotations":{"autoscaling.keda.sh/paused":"true","dev.okteto.com/paused-for":"deployment/api"}}}`,
+		clone:  `{"metadata":{"resourceVersion":"1"}}`,
+		role:   `{"metadata":{"resourceVersion":"1"}}`,
 	} {
 		var object map[string]any
 		if err := json.Unmarshal([]byte(text), &object); err != nil {
@@ -151,7 +157,10 @@ func look(t *testing.T, o *objects) error {
 	t.Helper()
 	server := httptest.NewServer(o)
 	defer server.Close()
-	c := config.AutoDown{After: 8 * time.Hour, Lease: lease, Original: original, Delete: []string{clone, lease, role}}
+	c := config.AutoDown{
+		After: 8 * time.Hour, Lease: lease, Original: original, Resume: []string{scaler}, PausedFor: "deployment/api",
+		Delete: []string{clone, lease, role},
+	}
 	return Run(t.Context(), c, &Server{URL: server.URL, Token: token, Client: server.Client()}, slog.New(slog.DiscardHandler))
 }
 
@@ -160,6 +169,7 @@ func whole() []string {
 	return []string{
 		"PATCH " + lease + " as okteto-agent",
 		"PATCH " + original + " as kubectl-okteto", "PATCH " + original + " as kubectl-okteto",
+		"PATCH " + scaler + " as kubectl-okteto",
 		"DELETE " + clone, "DELETE " + lease, "DELETE " + role,
 	}
 }
@@ -178,9 +188,25 @@ func TestRun(t *testing.T) {
 		{"somebody scaled it", 9 * time.Hour, func(o *objects) { o.set(original, map[string]any{"spec": map[string]any{"replicas": 5}}) },
 			append([]string{whole()[0], whole()[1]}, whole()[3:]...), 5},
 		{"down was killed after the Lease", 0, func(o *objects) { delete(o.all, lease) },
-			append(slices.Clone(whole()[1:4]), whole()[5]), 3},
+			append(slices.Clone(whole()[1:5]), whole()[6]), 3},
 		{"nothing but the Role is left", 0, func(o *objects) { delete(o.all, lease); delete(o.all, original); delete(o.all, clone) },
-			whole()[5:], 0},
+			append(slices.Clone(whole()[3:4]), whole()[6]), 0},
+		{"somebody else paused it", 9 * time.Hour, func(o *objects) {
+			o.set(scaler, map[string]any{"metadata": map[string]any{"annotations": map[string]any{"dev.okteto.com/paused-for": nil}}})
+		}, slices.Delete(whole(), 3, 4), 3},
+		{"somebody let KEDA go on", 9 * time.Hour, func(o *objects) {
+			o.set(scaler, map[string]any{"metadata": map[string]any{"annotations": map[string]any{"autoscaling.keda.sh/paused": nil}}})
+		}, whole(), 3},
+		{"the ScaledObject is gone", 9 * time.Hour, func(o *objects) { delete(o.all, scaler) }, slices.Delete(whole(), 3, 4), 3},
+		{"KEDA writes meanwhile", 9 * time.Hour, func(o *objects) {
+			changes := 5
+			o.before = func(method, path string) {
+				if path == scaler && changes > 0 {
+					o.set(scaler, nil)
+					changes--
+				}
+			}
+		}, whole(), 3},
 		{"the Lease was reset", 0, func(o *objects) { o.set(lease, map[string]any{"metadata": map[string]any{"managedFields": nil}}) }, whole(), 3},
 		{"a laptop comes back just then", 9 * time.Hour, func(o *objects) {
 			o.before = func(method, path string) {
@@ -233,12 +259,8 @@ func count(object map[string]any) float64 {
 func TestRunIsCompleted(t *testing.T) {
 	for n := range whole() {
 		o := swapped(t, 9*time.Hour)
-		writes := 0
 		o.before = func(method, _ string) {
-			if method == http.MethodGet {
-				return
-			}
-			if writes++; writes > n {
+			if method != http.MethodGet && len(o.did) == n {
 				panic(http.ErrAbortHandler)
 			}
 		}
@@ -249,10 +271,28 @@ func TestRunIsCompleted(t *testing.T) {
 		if err := look(t, o); err != nil {
 			t.Fatal(err)
 		}
-		md := o.all[original]["metadata"].(map[string]any)
-		if count(o.all[original]) != 3 || len(o.all) != 1 || len(md["annotations"].(map[string]any)) != 0 {
+		annotations := func(path string) map[string]any {
+			return o.all[path]["metadata"].(map[string]any)["annotations"].(map[string]any)
+		}
+		if count(o.all[original]) != 3 || len(o.all) != 2 || len(annotations(original))+len(annotations(scaler)) != 0 {
 			t.Errorf("stopped before write %d, there is in the end %v", n, o.all)
 		}
+	}
+}
+
+// TestRunKeepsItsRights refuses to let KEDA go on: all else goes, but the rights.
+func TestRunKeepsItsRights(t *testing.T) {
+	o := swapped(t, 9*time.Hour)
+	o.before = func(_, path string) {
+		if path == scaler {
+			o.set(scaler, nil)
+		}
+	}
+	if err := look(t, o); err == nil || !strings.Contains(err.Error(), scaler) {
+		t.Errorf("failed with %v", err)
+	}
+	if diff := cmp.Diff(slices.Concat(whole()[:3], whole()[4:6]), o.did); diff != "" {
+		t.Errorf("-want +did:\n%s", diff)
 	}
 }
 

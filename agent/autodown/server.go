@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/kubectl-okteto/kubectl-okteto/restore"
 )
 
 // ServiceAccountDir is where a pod has what its ServiceAccount logs in with.
@@ -73,6 +75,12 @@ type answer struct {
 // get reads an object.
 func (s *Server) get(ctx context.Context, path string) (answer, error) {
 	return s.do(ctx, http.MethodGet, path, "", nil)
+}
+
+// show reads an object that may be patched and not read, by a patch that changes
+// nothing.
+func (s *Server) show(ctx context.Context, path string) (answer, error) {
+	return s.patch(ctx, path, restore.FieldManager, []byte("{}"))
 }
 
 // patch applies a merge patch as a field manager.

@@ -17,6 +17,10 @@ type AutoDown struct {
 	Lease string
 	// Original is the workload to give back; "" when there is none.
 	Original string
+	// Resume are the ScaledObjects of KEDA to let go on where they were paused for
+	// the original; PausedFor is that as kind/name.
+	Resume    []string
+	PausedFor string
 	// Delete are the objects to delete after that, in order. The last is the one
 	// that the role owes its rights to.
 	Delete []string
@@ -28,6 +32,12 @@ func (a AutoDown) Args() []string {
 	args := []string{"autodown", "--after", a.After.String(), "--lease", a.Lease}
 	if a.Original != "" {
 		args = append(args, "--original", a.Original)
+	}
+	for _, r := range a.Resume {
+		args = append(args, "--resume", r)
+	}
+	if a.PausedFor != "" {
+		args = append(args, "--paused-for", a.PausedFor)
 	}
 	for _, d := range a.Delete {
 		args = append(args, "--delete", d)
@@ -51,12 +61,17 @@ func ParseAutoDown(args []string) (AutoDown, error) {
 	}
 	object("lease", "the Lease that laptops renew", func(v string) { a.Lease = v })
 	object("original", "the workload to give back", func(v string) { a.Original = v })
+	object("resume", "a ScaledObject to let go on", func(v string) { a.Resume = append(a.Resume, v) })
+	fs.StringVar(&a.PausedFor, "paused-for", "", "what it was paused for")
 	object("delete", "an object to delete", func(v string) { a.Delete = append(a.Delete, v) })
 	if err := parse(fs, args); err != nil {
 		return AutoDown{}, err
 	}
 	if a.After <= 0 || a.Lease == "" {
 		return AutoDown{}, errors.New("autodown needs --after and --lease")
+	}
+	if len(a.Resume) > 0 && a.PausedFor == "" {
+		return AutoDown{}, errors.New("autodown --resume needs --paused-for")
 	}
 	return a, nil
 }

@@ -84,6 +84,9 @@ func TestAutoDownRoundTrip(t *testing.T) {
 		if rapid.Bool().Draw(t, "with an original") {
 			want.Original = object.Draw(t, "original")
 		}
+		if objects := rapid.SliceOfN(object, 0, 3).Draw(t, "resume"); len(objects) > 0 {
+			want.Resume, want.PausedFor = objects, rapid.StringMatching(`[^\x00]{1,9}`).Draw(t, "paused for")
+		}
 		if objects := rapid.SliceOfN(object, 0, 3).Draw(t, "delete"); len(objects) > 0 {
 			want.Delete = objects
 		}
@@ -103,12 +106,13 @@ func TestAutoDownRoundTrip(t *testing.T) {
 
 func TestParseAutoDownRefuses(t *testing.T) {
 	for args, want := range map[string]string{
-		"--after soon":                    "invalid value",
-		"--after 0s --lease /apis/l":      "needs --after and --lease",
-		"--after 1h":                      "needs --after and --lease",
-		"--after 1h --lease leases/api":   "not the path of an object",
-		"--after 1h --delete http://else": "not the path of an object",
-		"--unknown":                       "not defined",
+		"--after soon":                                "invalid value",
+		"--after 0s --lease /apis/l":                  "needs --after and --lease",
+		"--after 1h":                                  "needs --after and --lease",
+		"--after 1h --lease leases/api":               "not the path of an object",
+		"--after 1h --delete http://else":             "not the path of an object",
+		"--after 1h --lease /apis/l --resume /apis/s": "needs --paused-for",
+		"--unknown":                                   "not defined",
 	} {
 		if _, err := ParseAutoDown(strings.Fields(args)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", args, err, want)

@@ -73,6 +73,11 @@ func (c *Client) applyAutoDown(ctx context.Context, w *Workload, s *Spec) error 
 		return err
 	}
 	role, err := applyOwn(ctx, c, c.Kube.RbacV1().Roles(c.Namespace), roles(""), a.role)
+	if err != nil && len(s.Scalers) > 0 {
+		// Who may not patch ScaledObjects cannot pause them either.
+		s.Scalers = nil
+		return c.applyAutoDown(ctx, w, s)
+	}
 	if err != nil {
 		return err
 	}

@@ -121,6 +121,11 @@ func autoDownTask(w *Workload, s *Spec) (config.AutoDown, []rbacv1.PolicyRule) {
 		does.Original = may(t.rule(""), t.version, w.Meta.Name, "get", "patch")
 		last = may(roles(""), "v1", autoDownName(w.Meta.Name), "delete")
 	}
+	for _, name := range s.Scalers {
+		// To patch is to be shown, too.
+		does.Resume = append(does.Resume, may(scaledObjects(""), kedaVersion, name, "patch"))
+		does.PausedFor = w.String()
+	}
 	does.Delete = append(does.Delete, may(Deployment.rule(""), "v1", w.CloneName(), "delete"))
 	if len(s.Secrets) > 0 {
 		does.Delete = append(does.Delete, may(core("", "secrets"), "v1", secretName(dev), "delete"))

@@ -31,9 +31,12 @@ func autoDownSpec(dev string) Spec {
 
 func TestAutoDownObjects(t *testing.T) {
 	for name, edit := range map[string]func(*Workload, *Spec){
-		"restricted": func(_ *Workload, s *Spec) { cases()["restricted"](s) },
-		"daemonset":  func(_ *Workload, s *Spec) { s.Secrets = []SecretFile{{Path: "/a"}} },
-		"plain":      func(w *Workload, _ *Spec) { w.Meta.Annotations = map[string]string{AnnotationAutocreate: "up"} },
+		"restricted": func(_ *Workload, s *Spec) {
+			cases()["restricted"](s)
+			s.Scalers = []string{"requests", "queue"}
+		},
+		"daemonset": func(_ *Workload, s *Spec) { s.Secrets = []SecretFile{{Path: "/a"}} },
+		"plain":     func(w *Workload, _ *Spec) { w.Meta.Annotations = map[string]string{AnnotationAutocreate: "up"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := readWorkload(t, filepath.Join("testdata", name+".yaml"), manifest.Paths{})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/kubectl-okteto/kubectl-okteto/restore"
 	"golang.org/x/sync/errgroup"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -79,7 +80,7 @@ func (a Autoscaler) Resting(w *Workload) string {
 		return fmt.Sprintf("autoscaler %s rests while %s has 0 replicas, and goes on after down", a.Name, w)
 	case a.refused != nil:
 		return fmt.Sprintf("KEDA may start %s again: %v; without that, set the annotation %s: %q on the %s %s yourself",
-			w, a.refused, kedaPaused, paused, scaledObject, a.Name)
+			w, a.refused, kedaPaused, restore.KEDAPause, scaledObject, a.Name)
 	case a.Wakes:
 		return fmt.Sprintf("KEDA may start %s again: the annotations of its %s %s say so and are not ours to change", w, scaledObject, a.Name)
 	case a.keda.GetAnnotations()[AnnotationPaused] == "":

@@ -46,6 +46,9 @@ type Spec struct {
 	// Armed is after what time without a laptop the cluster gives the original
 	// back, 0 for never; Swap sets it.
 	Armed time.Duration
+	// Scalers are the ScaledObjects of KEDA that the cluster lets go on then;
+	// Swap sets it.
+	Scalers []string
 	// Roots are the sync targets; nil means those of Dev.Sync.
 	Roots []string
 	// Main is the development container whose service Dev is; nil for that

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/kubectl-okteto/kubectl-okteto/restore"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -22,21 +23,20 @@ const scaledObject = "ScaledObject"
 // The annotations of a ScaledObject by which KEDA leaves the count alone: as it
 // is, or at a number, which goes before the other.
 const (
-	kedaPaused   = "autoscaling.keda.sh/paused"
+	kedaPaused   = restore.KEDAPaused
 	kedaPausedAt = "autoscaling.keda.sh/paused-replicas"
 )
 
-// paused is the value of kedaPaused that a swap sets.
-const paused = "true"
+// kedaVersion is the version of ScaledObjects in every release of KEDA.
+const kedaVersion = "v1alpha1"
 
-// scaledObjects are of one version in every release of KEDA.
 func scaledObjects(verb string) Rule {
 	return Rule{Verb: verb, Group: "keda.sh", Resource: "scaledobjects"}
 }
 
 func (c *Client) keda() dynamic.ResourceInterface {
 	r := scaledObjects("")
-	return c.Dynamic.Resource(schema.GroupVersionResource{Group: r.Group, Version: "v1alpha1", Resource: r.Resource}).Namespace(c.Namespace)
+	return c.Dynamic.Resource(schema.GroupVersionResource{Group: r.Group, Version: kedaVersion, Resource: r.Resource}).Namespace(c.Namespace)
 }
 
 // kedaScalers returns the ScaledObjects of the namespace; none where KEDA is
@@ -82,21 +82,18 @@ func pausing(w *Workload, have map[string]string) map[string]any {
 	if at || is {
 		return nil
 	}
-	return map[string]any{kedaPaused: paused, AnnotationPaused: w.String()}
+	return map[string]any{kedaPaused: restore.KEDAPause, AnnotationPaused: w.String()}
 }
 
-// resuming returns a merge patch of the annotations that lets KEDA go on, when
-// it was paused for the original, kind/name. What somebody else has made of it
-// meanwhile stays.
-func resuming(original string, have map[string]string) map[string]any {
-	if have[AnnotationPaused] != original {
-		return nil
+// pausable names the ScaledObjects that are paused for a workload, or may be.
+func pausable(w *Workload, all []Autoscaler) []string {
+	var names []string
+	for _, a := range all {
+		if a.keda != nil && (a.Scales(w) || a.keda.GetAnnotations()[AnnotationPaused] == w.String()) {
+			names = append(names, a.Name)
+		}
 	}
-	patch := map[string]any{AnnotationPaused: nil}
-	if have[kedaPaused] == paused {
-		patch[kedaPaused] = nil
-	}
-	return patch
+	return names
 }
 
 // pause keeps KEDA off a workload. Where that may not be, Resting tells.
@@ -118,7 +115,7 @@ func (c *Client) resume(ctx context.Context, original string, all []Autoscaler) 
 		if all[i].keda == nil {
 			continue
 		}
-		changed, err := c.annotate(ctx, &all[i], func(have map[string]string) map[string]any { return resuming(original, have) })
+		changed, err := c.annotate(ctx, &all[i], func(have map[string]string) map[string]any { return restore.Resuming(original, have) })
 		if err != nil {
 			return resumed, err
 		}

@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"encoding/json"
 	"errors"
 	"maps"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -184,6 +186,55 @@ func TestKEDAMayNotBePaused(t *testing.T) {
 	}
 	if r, err := c.Restore(t.Context(), RestoreOptions{Name: "api"}); err != nil || !r[0].Cleaned {
 		t.Errorf("restored %+v, %v", r, err)
+	}
+}
+
+// TestKEDAGoesOnByItself checks that what gives the original back may resume what
+// is paused before it is paused, also when another paused it; and that who may not
+// grant that has the rest.
+func TestKEDAGoesOnByItself(t *testing.T) {
+	elsewhere := testScaledObject("moved", "", "shop", map[string]string{AnnotationPaused: "deployment/api"})
+	for _, granted := range []bool{true, false} {
+		c, kube := newClient(t, testDeployment("api"))
+		api := withKEDA(c, testScaledObject("web", "", "api", nil), testScaledObject("other", "", "shop", nil), elsewhere)
+		var may []string
+		kube.PrependReactor("patch", "roles", func(a clienttesting.Action) (bool, runtime.Object, error) {
+			var role rbacv1.Role
+			if err := json.Unmarshal(a.(clienttesting.PatchAction).GetPatch(), &role); err != nil {
+				t.Error(err)
+			}
+			may = nil
+			for _, rule := range role.Rules {
+				if rule.Resources[0] == "scaledobjects" {
+					may = append(may, strings.Join(rule.Verbs, "+")+" "+strings.Join(rule.ResourceNames, "+"))
+				}
+			}
+			if len(may) > 0 && !granted {
+				return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "roles"}, role.Name, errors.New("attempting to grant"))
+			}
+			return false, nil, nil
+		})
+		want := "patch moved, patch web"
+		if !granted {
+			want = ""
+		}
+		api.PrependReactor("patch", "scaledobjects", func(clienttesting.Action) (bool, runtime.Object, error) {
+			if got := strings.Join(may, ", "); got != want {
+				t.Errorf("when it is paused, the Role may %q, want %q", got, want)
+			}
+			return false, nil, nil
+		})
+		f, err := c.Find(t.Context(), Query{Name: "api", Dev: "api"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := c.Swap(t.Context(), f, autoDownSpec("api"))
+		if err != nil || len(out.Warnings) > 0 {
+			t.Fatalf("%v, warned of %q", err, out.Warnings)
+		}
+		if got := joined(autoDownParts(t, kube)); got != "account binding job role" {
+			t.Errorf("there is %q", got)
+		}
 	}
 }
 

@@ -58,7 +58,7 @@ func (c *Client) Swap(ctx context.Context, f *Found, s Spec) (_ *Swapped, err er
 		}
 		w = made
 	}
-	s.ImageUser, s.Least = c.imageUser(ctx, f, &s.Dev), f.Least
+	s.ImageUser, s.Least, s.Scalers = c.imageUser(ctx, f, &s.Dev), f.Least, pausable(w, f.Autoscalers)
 	if _, err = Clone(w, f.Clone, s); err != nil {
 		return nil, err // before anything is written
 	}

@@ -64,7 +64,7 @@ const (
 	AnnotationHolder = "dev.okteto.com/holder"
 	// AnnotationPaused is on a ScaledObject of KEDA that a swap has paused: the
 	// original as kind/name.
-	AnnotationPaused = "dev.okteto.com/paused-for"
+	AnnotationPaused = restore.AnnotationPaused
 	// AnnotationAutoDown is on the clone: after what time without a laptop the
 	// cluster gives the original back; it has none where nothing does.
 	AnnotationAutoDown = "dev.okteto.com/auto-down"

@@ -53,6 +53,8 @@ type vanishing struct {
 	// unarmed says that there is nothing yet to give the original back, which
 	// is as it was.
 	unarmed bool
+	// keda says that a ScaledObject NAME scales the workload.
+	keda bool
 	// autocreate says that there is no workload before.
 	autocreate bool
 	// replicas is what somebody scales the original to after that.
@@ -69,6 +71,7 @@ func vanishings() []vanishing {
 	}
 	unarmed := func(v vanishing) vanishing { v.unarmed = true; return v }
 	of := func(kind string, v vanishing) vanishing { v.kind = kind; return v }
+	keda := func(v vanishing) vanishing { v.keda = true; return v }
 	custom := func(v vanishing) vanishing {
 		v.manifest = "    name: rollout.GROUP/NAME\n"
 		return of("Rollout.GROUP", v)
@@ -96,6 +99,10 @@ func vanishings() []vanishing {
 		{name: "up ended", kind: "CronJob"},
 		of("CronJob", up("suspending the original", "PATCH", "/cronjobs/NAME")),
 		of("CronJob", down("cleaning the original", "PATCH", "/cronjobs/NAME", 1)),
+		keda(vanishing{name: "up ended"}),
+		keda(up("pausing KEDA", "PATCH", "/scaledobjects/NAME")),
+		keda(up("scaling down what KEDA scales", "PATCH", "/deployments/NAME")),
+		keda(down("resuming KEDA", "PATCH", "/scaledobjects/NAME", 0)),
 		custom(vanishing{name: "up ended"}),
 		custom(up("scaling the original down", "PATCH", "/rollouts/NAME")),
 		custom(down("cleaning the original", "PATCH", "/rollouts/NAME", 1)),
@@ -156,12 +163,17 @@ func (p *place) serves(kind, object string) {
 	}
 }
 
-// vanish develops in a workload, until the laptop vanishes. It returns what the
-// workload has to be again, "" for gone.
-func (p *place) vanish(v vanishing, object, name string) (before string) {
+// vanish develops in a workload, until the laptop vanishes. It returns what has to
+// be again what it was.
+func (p *place) vanish(v vanishing, object, name string) map[string]string {
 	p.t.Helper()
+	before := map[string]string{}
 	if !v.autocreate {
-		before = p.original(v, object, name)
+		before[object] = p.original(v, object, name)
+	}
+	if v.keda {
+		p.scaledByKEDA(name, name)
+		before["scaledobject/"+name] = p.snapshot("scaledobject/" + name)
 	}
 	p.write("okteto.yaml", strings.ReplaceAll(manifest, "api", name)+"    autoDown: 30s\n    secrets: ['token:/run/token']\n"+
 		strings.NewReplacer("REGISTRY", p.Registry, "NAME", name).Replace(v.manifest))
@@ -179,7 +191,7 @@ func (p *place) vanish(v vanishing, object, name string) (before string) {
 	}
 	if v.replicas != "" {
 		p.kubectl("scale", object, "--replicas="+v.replicas)
-		before = strings.Replace(before, `"replicas": 2`, `"replicas": `+v.replicas, 1)
+		before[object] = strings.Replace(before[object], `"replicas": 2`, `"replicas": `+v.replicas, 1)
 	}
 	return before
 }
@@ -200,7 +212,8 @@ func TestVanishedThenGivenBack(t *testing.T) {
 	p.write("token", "s3cret")
 	type gone struct {
 		vanishing
-		object, name, before string
+		object, name string
+		before       map[string]string
 	}
 	var all []gone
 	for i, v := range vanishings() {
@@ -227,11 +240,13 @@ func TestVanishedThenGivenBack(t *testing.T) {
 				})
 				return
 			}
-			if after := here.snapshot(g.object); after != g.before {
-				t.Errorf("it came back as\n%s\nwas\n%s", after, g.before)
-			}
-			if fields := here.kubectl("get", g.object, "-o", "json", "--show-managed-fields"); strings.Contains(fields, `"kubectl-okteto"`) {
-				t.Errorf("fields of it are still ours:\n%s", fields)
+			for object, before := range g.before {
+				if after := here.snapshot(object); after != before {
+					t.Errorf("%s came back as\n%s\nwas\n%s", object, after, before)
+				}
+				if fields := here.kubectl("get", object, "-o", "json", "--show-managed-fields"); strings.Contains(fields, `"kubectl-okteto"`) {
+					t.Errorf("fields of it are still ours:\n%s", fields)
+				}
 			}
 			eventually(t, "nothing of up is left", func() bool { return len(here.left(g.name)) == 0 })
 			here.serves(g.kind, g.object)

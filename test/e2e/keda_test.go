@@ -61,9 +61,9 @@ spec:
               lastActiveTime: {type: string, format: date-time}
 `
 
-// scaledByKEDA makes a ScaledObject web of a Deployment, and ScaledObjects known
-// to a cluster that has no KEDA. They stay known: other tests may have some.
-func (p *place) scaledByKEDA(name string) {
+// scaledByKEDA makes a ScaledObject of a Deployment, and ScaledObjects known to a
+// cluster that has no KEDA. They stay known: other tests may have some.
+func (p *place) scaledByKEDA(name, of string) {
 	p.t.Helper()
 	const crd = "crd/scaledobjects.keda.sh"
 	if _, err := p.Kubectl(p.t.Context(), "", "get", crd); err != nil {
@@ -73,9 +73,9 @@ func (p *place) scaledByKEDA(name string) {
 	p.apply(`
 apiVersion: keda.sh/v1alpha1
 kind: ScaledObject
-metadata: {name: web}
+metadata: {name: ` + name + `}
 spec:
-  scaleTargetRef: {name: ` + name + `}
+  scaleTargetRef: {name: ` + of + `}
   minReplicaCount: 2
   triggers: [{type: cpu, metadata: {type: Utilization, value: "80"}}]
 `)
@@ -112,11 +112,30 @@ func (p *place) kedaLike() *atomic.Int32 {
 	return scaled
 }
 
+// TestKEDAMayNotBePaused develops with less rights: what gives the original back is
+// made all the same, without what nobody may grant.
+func TestKEDAMayNotBePaused(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.deployed("api")
+	p.scaledByKEDA("web", "api")
+	before := p.snapshot("deploy/api")
+	p.write("okteto.yaml", manifest)
+	r := p.ok("up", p.user("dev", without(documentedRole(t), "patch keda.sh/scaledobjects")), "--", "true")
+	if !strings.Contains(r.stderr, "KEDA may start deployment/api again: you may not patch scaledobjects") || strings.Contains(r.stderr, "nothing gives") {
+		t.Errorf("up says\n%s", r.stderr)
+	}
+	if parts := p.autoDownParts(); len(parts) != 4 {
+		t.Errorf("there are %v", parts)
+	}
+	p.restores("deploy/api", before)
+}
+
 func TestKEDALeavesTheOriginalAlone(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	p.deployed("api")
-	p.scaledByKEDA("api")
+	p.scaledByKEDA("web", "api")
 	scaled := p.kedaLike()
 	before, object := p.snapshot("deploy/api"), p.snapshot("scaledobject/web")
 	p.write("okteto.yaml", manifest)

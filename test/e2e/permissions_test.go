@@ -127,7 +127,7 @@ func TestDocumentedRoleIsEnoughAndNoMore(t *testing.T) {
 	p := newPlace(t)
 	p.deployed("worker")
 	p.deployed("api")
-	p.scaledByKEDA("api")
+	p.scaledByKEDA("web", "api")
 	p.apply(fmt.Sprintf(`
 apiVersion: v1
 kind: Service

@@ -185,7 +185,7 @@ func TestServicesAfterAKilledUp(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	p.apply(p.deployment("worker"))
-	p.scaledByKEDA("worker")
+	p.scaledByKEDA("web", "worker")
 	before := p.serving()
 	scaler := p.snapshot("scaledobject/web")
 	ends := func(s *session, down ...string) {
