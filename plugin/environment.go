@@ -64,11 +64,14 @@ func (e *environment) Activate(ctx context.Context) error {
 }
 
 // tellControllers says what becomes of an original's autoscalers and GitOps
-// tools, when that has just begun or may end at any time.
+// tools, and what may make it again, when that has just begun or may end at any time.
 func tellControllers(c *console.Console, f *workload.Found, swapped *workload.Swapped) {
 	if swapped.Created {
 		for _, text := range f.Managed() {
 			c.Note("%s", text)
+		}
+		if f.Kind == workload.Pod && swapped.Armed > 0 {
+			c.Note("so that %s is made again when this machine vanishes, an account may create pods until `down`: `autoDown: 0` in the manifest does without", f)
 		}
 	}
 	for _, a := range f.Autoscalers {

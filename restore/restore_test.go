@@ -2,6 +2,7 @@ package restore
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -86,6 +87,39 @@ func TestResume(t *testing.T) {
 	}
 }
 
+func TestPod(t *testing.T) {
+	const text = `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"web","uid":"u","managedFields":[{"manager":"helm"}]},"spec":{"n":9007199254740993},"status":STATUS}`
+	for status, ended := range map[string]bool{`{}`: false, `{"phase":"Failed"}`: true} {
+		p, err := PodIn(map[string]string{AnnotationPod: strings.Replace(text, "STATUS", status, 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"},"spec":{"n":9007199254740993}}`
+		if diff := cmp.Diff(want, string(p.Body)); diff != "" || p.Ended != ended || len(p.Owners) != 1 || p.Owners[0].Manager != "helm" {
+			t.Errorf("of %s is made %+v, -want +got:\n%s", status, p, diff)
+		}
+	}
+	for _, text := range []string{"", "{", "[]", `{"metadata":{"name":"web"}}`} {
+		if p, err := PodIn(map[string]string{AnnotationPod: text}); err == nil {
+			t.Errorf("%q is taken for %+v", text, p)
+		}
+	}
+}
+
+func TestOwners(t *testing.T) {
+	for _, tt := range []struct{ name, entries, want string }{
+		{"made again", `{"manager":"kubectl-okteto"},{"manager":"kubelet","subresource":"status"}`,
+			`{"metadata":{"managedFields":[{"manager":"helm"},{"manager":"kubelet","subresource":"status"}],"resourceVersion":"7"}}`},
+		{"given back", `{"manager":"helm"}`, ""},
+	} {
+		m, _ := object(t, `{"metadata":{"resourceVersion":"7","managedFields":[`+tt.entries+`]}}`)
+		got, err := m.OwnersPatch([]Entry{{Manager: "helm"}})
+		if diff := cmp.Diff(tt.want, string(got)); err != nil || diff != "" {
+			t.Errorf("%s: %v, -want +got:\n%s", tt.name, err, diff)
+		}
+	}
+}
+
 func TestReopenWithoutARecord(t *testing.T) {
 	for _, text := range []string{swapped(`{}`, `{"replicas":0}`), swapped(`[]`, `{"replicas":0}`),
 		`{"metadata":{"annotations":{"dev.okteto.com/replicas":"3"}},"spec":{"replicas":0}}`} {
@@ -106,6 +140,7 @@ func FuzzRestore(f *testing.F) {
 	f.Add([]byte(swapped(`{"path":["a","b"],"shut":{"c":"x"},"open":{"c":null}}`, `{}`)))
 	f.Add([]byte(`{"metadata":{"annotations":{"dev.okteto.com/swap":"{\"replicasOwners\":[{\"manager\":\"helm\"}],\"pauses\":[\"p\"]}"},` +
 		`"managedFields":[{"manager":"kubectl-okteto","fieldsV1":{"f:spec":{"f:replicas":{}}}},{"manager":"helm","fieldsV1":{"f:spec":"no set"}}]}}`))
+	f.Add([]byte(`{"metadata":{"annotations":{"dev.okteto.com/pod":"{\"metadata\":{\"uid\":\"u\"},\"spec\":{\"n\":1}}","dev.okteto.com/paused-for":"a/b"}}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var o struct {
 			Metadata Meta `json:"metadata"`
@@ -116,7 +151,19 @@ func FuzzRestore(f *testing.F) {
 		}
 		open, err1 := o.Metadata.ReopenPatch(all)
 		clean, err2 := o.Metadata.CleanPatch(RecordIn(o.Metadata.Annotations).Gate.Path)
-		for _, body := range [][]byte{open, clean} {
+		resume, err := o.Metadata.ResumePatch(o.Metadata.Annotations[AnnotationPaused])
+		if err != nil {
+			t.Error(err)
+		}
+		bodies := [][]byte{open, clean, resume}
+		if p, err := PodIn(o.Metadata.Annotations); err == nil {
+			owners, err := o.Metadata.OwnersPatch(p.Owners)
+			if err != nil {
+				t.Error(err)
+			}
+			bodies = append(bodies, p.Body, owners)
+		}
+		for _, body := range bodies {
 			if body != nil && !json.Valid(body) {
 				t.Errorf("%s leads to %s", text, body)
 			}

@@ -36,10 +36,14 @@ func Run(ctx context.Context, c config.AutoDown, s *Server, log *slog.Logger) er
 	if err != nil || !vanished {
 		return err
 	}
-	if c.Original != "" {
-		if err := giveBack(ctx, c.Original, s); err != nil {
-			return err
-		}
+	switch {
+	case c.Memory != "":
+		err = makeAgain(ctx, c, s)
+	case c.Original != "":
+		err = giveBack(ctx, c.Original, s)
+	}
+	if err != nil {
+		return err
 	}
 	resumed := resume(ctx, c, s)
 	for i, path := range c.Delete {
@@ -148,13 +152,11 @@ func take(ctx context.Context, path string, s *Server, read reader, step step) e
 		if now.status == http.StatusConflict {
 			continue // what reads by a patch
 		}
-		var o struct {
-			Metadata restore.Meta `json:"metadata"`
-		}
-		if err := decode(now.object, &o); err != nil {
+		md, err := metaOf(now.object)
+		if err != nil {
 			return fmt.Errorf("reading %s: %w", path, err)
 		}
-		body, err := step(&o.Metadata, now.object)
+		body, err := step(md, now.object)
 		if err != nil || body == nil {
 			return err
 		}
@@ -164,4 +166,13 @@ func take(ctx context.Context, path string, s *Server, read reader, step step) e
 		}
 	}
 	return fmt.Errorf("%s changes faster than it can be written", path)
+}
+
+// metaOf returns what a restore has to know of an object's metadata.
+func metaOf(object map[string]any) (*restore.Meta, error) {
+	var o struct {
+		Metadata restore.Meta `json:"metadata"`
+	}
+	err := decode(object, &o)
+	return &o.Metadata, err
 }

@@ -42,6 +42,8 @@ type objects struct {
 	all map[string]map[string]any
 	// did are the writes that were accepted, as METHOD path.
 	did []string
+	// refuse is why nothing may be made; empty when it may.
+	refuse string
 	// before is called before each request; it may change what there is.
 	before func(method, path string)
 }
@@ -68,6 +70,10 @@ func (o *objects) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Header.Get("Authorization") != "Bearer "+token:
 		say(http.StatusUnauthorized, map[string]any{"message": "who are you?"})
+	case r.Method == http.MethodPost && o.refuse != "":
+		say(http.StatusForbidden, map[string]any{"message": o.refuse})
+	case r.Method == http.MethodPost:
+		say(o.create(r, sent))
 	case !there:
 		say(http.StatusNotFound, map[string]any{"kind": "Status"})
 	case r.Method == http.MethodGet:
@@ -80,7 +86,7 @@ func (o *objects) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		say(http.StatusForbidden, map[string]any{"message": "this may only be patched"})
 	case r.Method == http.MethodPatch && len(sent) == 0:
 		say(http.StatusOK, have)
-	case r.Method == http.MethodPatch && version(sent) != version(have):
+	case r.Method == http.MethodPatch && version(sent) != nil && version(sent) != version(have):
 		say(http.StatusConflict, map[string]any{"kind": "Status"})
 	case r.Method == http.MethodPatch && r.Header.Get("Content-Type") == "application/merge-patch+json":
 		o.set(r.URL.Path, sent)
@@ -89,6 +95,19 @@ func (o *objects) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		say(http.StatusUnprocessableEntity, map[string]any{"message": "what is that?"})
 	}
+}
+
+// create makes an object that there is not.
+func (o *objects) create(r *http.Request, sent map[string]any) (int, map[string]any) {
+	md := sent["metadata"].(map[string]any)
+	path, manager := fmt.Sprint(r.URL.Path, "/", md["name"]), r.URL.Query().Get("fieldManager")
+	if _, there := o.all[path]; there {
+		return http.StatusConflict, map[string]any{"message": "it exists already"}
+	}
+	md["resourceVersion"], md["managedFields"] = "1", []any{map[string]any{"manager": manager}}
+	o.all[path] = sent
+	o.did = append(o.did, fmt.Sprintf("%s %s as %s", r.Method, r.URL.Path, manager))
+	return http.StatusCreated, sent
 }
 
 func version(object map[string]any) any {

@@ -88,6 +88,11 @@ func (s *Server) patch(ctx context.Context, path, manager string, body []byte) (
 	return s.do(ctx, http.MethodPatch, path+"?fieldManager="+url.QueryEscape(manager), "application/merge-patch+json", body)
 }
 
+// create makes an object in a collection, as a field manager.
+func (s *Server) create(ctx context.Context, path, manager string, body []byte) (answer, error) {
+	return s.do(ctx, http.MethodPost, path+"?fieldManager="+url.QueryEscape(manager), "application/json", body)
+}
+
 // delete deletes an object, and what it owns after it: the default of some kinds
 // is to leave that.
 func (s *Server) delete(ctx context.Context, path string) error {

@@ -17,6 +17,9 @@ type AutoDown struct {
 	Lease string
 	// Original is the workload to give back; "" when there is none.
 	Original string
+	// Memory is the clone that remembers the original where that is a pod, which is
+	// made again; "" for others.
+	Memory string
 	// Resume are the ScaledObjects of KEDA to let go on where they were paused for
 	// the original; PausedFor is that as kind/name.
 	Resume    []string
@@ -32,6 +35,9 @@ func (a AutoDown) Args() []string {
 	args := []string{"autodown", "--after", a.After.String(), "--lease", a.Lease}
 	if a.Original != "" {
 		args = append(args, "--original", a.Original)
+	}
+	if a.Memory != "" {
+		args = append(args, "--memory", a.Memory)
 	}
 	for _, r := range a.Resume {
 		args = append(args, "--resume", r)
@@ -61,6 +67,7 @@ func ParseAutoDown(args []string) (AutoDown, error) {
 	}
 	object("lease", "the Lease that laptops renew", func(v string) { a.Lease = v })
 	object("original", "the workload to give back", func(v string) { a.Original = v })
+	object("memory", "the clone of the pod to make again", func(v string) { a.Memory = v })
 	object("resume", "a ScaledObject to let go on", func(v string) { a.Resume = append(a.Resume, v) })
 	fs.StringVar(&a.PausedFor, "paused-for", "", "what it was paused for")
 	object("delete", "an object to delete", func(v string) { a.Delete = append(a.Delete, v) })
@@ -72,6 +79,9 @@ func ParseAutoDown(args []string) (AutoDown, error) {
 	}
 	if len(a.Resume) > 0 && a.PausedFor == "" {
 		return AutoDown{}, errors.New("autodown --resume needs --paused-for")
+	}
+	if a.Memory != "" && a.Original == "" {
+		return AutoDown{}, errors.New("autodown --memory needs --original")
 	}
 	return a, nil
 }

@@ -84,6 +84,9 @@ func TestAutoDownRoundTrip(t *testing.T) {
 		if rapid.Bool().Draw(t, "with an original") {
 			want.Original = object.Draw(t, "original")
 		}
+		if want.Original != "" && rapid.Bool().Draw(t, "a pod") {
+			want.Memory = object.Draw(t, "memory")
+		}
 		if objects := rapid.SliceOfN(object, 0, 3).Draw(t, "resume"); len(objects) > 0 {
 			want.Resume, want.PausedFor = objects, rapid.StringMatching(`[^\x00]{1,9}`).Draw(t, "paused for")
 		}
@@ -112,6 +115,7 @@ func TestParseAutoDownRefuses(t *testing.T) {
 		"--after 1h --lease leases/api":               "not the path of an object",
 		"--after 1h --delete http://else":             "not the path of an object",
 		"--after 1h --lease /apis/l --resume /apis/s": "needs --paused-for",
+		"--after 1h --lease /apis/l --memory /apis/d": "needs --original",
 		"--unknown":                                   "not defined",
 	} {
 		if _, err := ParseAutoDown(strings.Fields(args)); err == nil || !strings.Contains(err.Error(), want) {

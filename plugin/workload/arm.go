@@ -28,15 +28,6 @@ func armedFor(clone *appsv1.Deployment) time.Duration {
 	return after
 }
 
-// armable returns after what time without a laptop a workload is to be given back,
-// 0 for never. A pod would have to be made again.
-func armable(w *Workload, s *Spec) time.Duration {
-	if w.pod != nil {
-		return 0
-	}
-	return s.Dev.AutoDown
-}
-
 // arm makes what gives the original back when no laptop is heard of, or takes it
 // away where that is not wanted any more. It comes before all else that a swap
 // makes, so that a plugin that is killed at any point leaves it behind. Who may not
@@ -45,8 +36,6 @@ func (c *Client) arm(ctx context.Context, w *Workload, prior *appsv1.Deployment,
 	s.Armed = armedFor(prior)
 	var err error
 	switch {
-	case s.Dev.AutoDown > 0 && armable(w, s) == 0:
-		err = errors.New("a pod that no controller made is made again by `down` alone")
 	case s.Dev.AutoDown > 0:
 		err = c.applyAutoDown(ctx, w, s)
 	case s.Armed > 0:

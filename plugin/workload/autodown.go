@@ -26,8 +26,8 @@ const autoDownDeadline = 10 * time.Minute
 // autoDown is what gives an original back when no laptop has been heard of for
 // too long: a CronJob that looks, and what it is allowed to do. It is no part of
 // the clone's pod, which may be what does not come up, and whose ServiceAccount is
-// the workload's own. The Role belongs to the original and owns the rest: all of it
-// ends with the Role.
+// the workload's own. The Role belongs to the original, unless that is a pod, and owns
+// the rest: all of it ends with the Role.
 type autoDown struct {
 	role    *rbacv1.Role
 	account *corev1.ServiceAccount
@@ -91,13 +91,13 @@ func autoDownFor(w *Workload, s *Spec, role types.UID) (*autoDown, error) {
 			},
 		},
 	}
-	a.role.OwnerReferences = []metav1.OwnerReference{ownerOf(w)}
+	a.role.OwnerReferences = owned(w)
 	a.job.Spec.JobTemplate.Spec.Template = autoDownPod(w, s, &w.Template.Spec.Containers[i], does.Args())
 	return a, nil
 }
 
-// autoDownTask returns what is done in the end, and the rights that this needs:
-// for the named objects only.
+// autoDownTask returns what is done in the end, and the rights that this needs: for
+// the named objects only, but that making a pod again has no name to go by.
 func autoDownTask(w *Workload, s *Spec) (config.AutoDown, []rbacv1.PolicyRule) {
 	var rules []rbacv1.PolicyRule
 	// may allows verbs for one object and returns its path at the API server.
@@ -120,6 +120,11 @@ func autoDownTask(w *Workload, s *Spec) (config.AutoDown, []rbacv1.PolicyRule) {
 	} else {
 		does.Original = may(t.rule(""), t.version, w.Meta.Name, "get", "patch")
 		last = may(roles(""), "v1", autoDownName(w.Meta.Name), "delete")
+	}
+	if w.pod != nil {
+		does.Memory = may(Deployment.rule(""), "v1", w.CloneName(), "get", "patch")
+		// What is not there yet cannot be allowed by its name.
+		rules = append(rules, rbacv1.PolicyRule{APIGroups: []string{t.group}, Resources: []string{t.resource}, Verbs: []string{"create"}})
 	}
 	for _, name := range s.Scalers {
 		// To patch is to be shown, too.

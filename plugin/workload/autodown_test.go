@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
+	"github.com/kubectl-okteto/kubectl-okteto/restore"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -36,6 +37,7 @@ func TestAutoDownObjects(t *testing.T) {
 			s.Scalers = []string{"requests", "queue"}
 		},
 		"daemonset": func(_ *Workload, s *Spec) { s.Secrets = []SecretFile{{Path: "/a"}} },
+		"pod":       func(*Workload, *Spec) {},
 		"plain":     func(w *Workload, _ *Spec) { w.Meta.Annotations = map[string]string{AnnotationAutocreate: "up"} },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -119,6 +121,57 @@ func TestRecordOpensAsThePluginDoes(t *testing.T) {
 			t.Errorf("%v; -plugin +agent:\n%s", err, diff)
 		}
 	})
+}
+
+// TestPodIsMadeAgainAlike checks that the agent makes a pod again as the plugin does.
+func TestPodIsMadeAgainAlike(t *testing.T) {
+	c, kube := newClient(t, barePod("web"))
+	swap(t, c, "pod/web", testSpec("web"))
+	clone, err := c.getClone(t.Context(), "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := restore.PodIn(clone.Annotations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got *corev1.Pod
+	if err := json.Unmarshal(again.Body, &got); err != nil {
+		t.Fatal(err)
+	}
+	var want runtime.Object
+	kube.PrependReactor("create", "pods", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		want = a.(clienttesting.CreateAction).GetObject().DeepCopyObject()
+		return false, nil, nil
+	})
+	if _, err := c.Restore(t.Context(), RestoreOptions{Name: "web"}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, runtime.Object(got)); diff != "" {
+		t.Errorf("-plugin +agent:\n%s", diff)
+	}
+	now, err := kube.CoreV1().Pods(testNamespace).Get(t.Context(), "web", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(entriesOf(now.ManagedFields), again.Owners); diff != "" {
+		t.Errorf("whose fields they are: -plugin +agent:\n%s", diff)
+	}
+}
+
+// TestSwapArmsAPod checks that its Role is not the pod's, which is deleted.
+func TestSwapArmsAPod(t *testing.T) {
+	c, kube := newClient(t, barePod("web"))
+	if out := swap(t, c, "pod/web", autoDownSpec("web")); len(out.Warnings) > 0 || out.Armed != 8*time.Hour {
+		t.Errorf("swapped %+v", out)
+	}
+	role, err := kube.RbacV1().Roles(testNamespace).Get(t.Context(), autoDownName("web"), metav1.GetOptions{})
+	if err != nil || len(role.OwnerReferences) > 0 {
+		t.Errorf("%+v, %v", role, err)
+	}
+	if _, err := c.Restore(t.Context(), RestoreOptions{Name: "web"}); err != nil || slices.Contains(autoDownParts(t, kube), "role") {
+		t.Errorf("%v, and there are %v", err, autoDownParts(t, kube))
+	}
 }
 
 // autoDownParts returns which parts of what gives an original back there are.

@@ -56,7 +56,7 @@ func (c *Client) Plan(ctx context.Context, f *Found, s Spec, who Claimant) ([]Pl
 			return nil, err
 		}
 	}
-	s.ImageUser, s.Least, s.Armed = c.imageUser(ctx, f, &s.Dev), f.Least, armable(f.Workload, &s)
+	s.ImageUser, s.Least, s.Armed = c.imageUser(ctx, f, &s.Dev), f.Least, s.Dev.AutoDown
 	s.Scalers = pausable(f.Workload, f.Autoscalers)
 	armed, err := planAutoDown(f.Workload, &s)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 // because it would go with its owner.
 
 // AnnotationPod is on the clone of a pod: the pod as it is made again, in JSON.
-const AnnotationPod = "dev.okteto.com/pod"
+const AnnotationPod = restore.AnnotationPod
 
 // lastApplied is kubectl's memory of what it applied to an object.
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"

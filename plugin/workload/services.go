@@ -13,7 +13,7 @@ import (
 
 // PlanService returns what Swap would write for a service, as Plan does.
 func (c *Client) PlanService(f *Found, s Spec) ([]Planned, error) {
-	s.Armed, s.Least, s.Scalers = armable(f.Workload, &s), f.Least, pausable(f.Workload, f.Autoscalers)
+	s.Armed, s.Least, s.Scalers = s.Dev.AutoDown, f.Least, pausable(f.Workload, f.Autoscalers)
 	r, err := Clone(f.Workload, f.Clone, s)
 	if err != nil {
 		return nil, err

@@ -31,6 +31,9 @@ type Swapped struct {
 	// Authorized is false when the laptop's key is not in the template and
 	// has to be added through Authorize.
 	Authorized bool
+	// Armed is after what time without a laptop the cluster gives the original
+	// back; 0 for never.
+	Armed time.Duration
 	// Replicas is the original's count before the swap, Pods how many the
 	// clone has.
 	Replicas, Pods int32
@@ -112,6 +115,7 @@ func (c *Client) Swap(ctx context.Context, f *Found, s Spec) (_ *Swapped, err er
 			Hash: r.Hash, Generation: applied.Generation, Original: w.Selector,
 		},
 		Created:    f.Clone == nil,
+		Armed:      s.Armed,
 		Pods:       count(r.Clone.Spec.Replicas),
 		Changed:    f.Clone == nil || f.Clone.Spec.Template.Annotations[AnnotationTemplate] != r.Hash,
 		Authorized: r.Authorized,

@@ -99,6 +99,12 @@ func vanishings() []vanishing {
 		{name: "up ended", kind: "CronJob"},
 		of("CronJob", up("suspending the original", "PATCH", "/cronjobs/NAME")),
 		of("CronJob", down("cleaning the original", "PATCH", "/cronjobs/NAME", 1)),
+		{name: "up ended", kind: "Pod"},
+		of("Pod", up("making the clone", "PATCH", "/deployments/NAME-okteto")),
+		of("Pod", up("deleting the original", "DELETE", "/pods/NAME")),
+		of("Pod", down("making the original again", "POST", "/pods", 0)),
+		of("Pod", down("handing its fields back", "PATCH", "/pods/NAME", 0)),
+		of("Pod", down("deleting the clone", "DELETE", "/deployments/NAME-okteto", 0)),
 		keda(vanishing{name: "up ended"}),
 		keda(up("pausing KEDA", "PATCH", "/scaledobjects/NAME")),
 		keda(up("scaling down what KEDA scales", "PATCH", "/deployments/NAME")),
@@ -116,6 +122,8 @@ func (p *place) original(v vanishing, object, name string) string {
 	p.t.Helper()
 	kind, group, _ := strings.Cut(v.kind, ".")
 	switch pod := p.sleeper(); kind {
+	case "Pod":
+		p.apply("{apiVersion: v1, kind: Pod, metadata: {name: " + name + ", labels: {app: " + name + "}}, spec: " + pod + "}")
 	case "Rollout":
 		p.apply(p.rollout(group, name, "replicas: 2"))
 	case "Job":
@@ -141,6 +149,15 @@ spec:
 `))
 	}
 	p.serves(kind, object)
+	return p.comparable(object)
+}
+
+// comparable returns of an object what has to come back to the byte.
+func (p *place) comparable(object string) string {
+	p.t.Helper()
+	if strings.HasPrefix(object, "pod/") {
+		return p.again(object)
+	}
 	return p.snapshot(object)
 }
 
@@ -154,6 +171,8 @@ func once(pod string) string {
 func (p *place) serves(kind, object string) {
 	p.t.Helper()
 	switch kind {
+	case "Pod":
+		p.kubectl("wait", "--timeout=60s", "--for=condition=Ready", object)
 	case "Job":
 		p.kubectl("wait", "--timeout=60s", "--for=jsonpath={.status.ready}=1", object)
 	case "Deployment", "StatefulSet", "DaemonSet":
@@ -241,7 +260,7 @@ func TestVanishedThenGivenBack(t *testing.T) {
 				return
 			}
 			for object, before := range g.before {
-				if after := here.snapshot(object); after != before {
+				if after := here.comparable(object); after != before {
 					t.Errorf("%s came back as\n%s\nwas\n%s", object, after, before)
 				}
 				if fields := here.kubectl("get", object, "-o", "json", "--show-managed-fields"); strings.Contains(fields, `"kubectl-okteto"`) {
