@@ -153,7 +153,7 @@ func (c *Client) restore(ctx context.Context, e *Environment, scalers []Autoscal
 	switch w := e.Original; {
 	case w == nil:
 	case w.pod != nil:
-		if err := c.remake(ctx, w, &r); err != nil {
+		if err := c.remake(ctx, w, e.Clone, &r); err != nil {
 			// The clone knows what the pod was.
 			return r, err
 		}

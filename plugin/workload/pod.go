@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kubectl-okteto/kubectl-okteto/restore"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,8 +25,12 @@ const AnnotationPod = restore.AnnotationPod
 // lastApplied is kubectl's memory of what it applied to an object.
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 
-// podPatience bounds the wait until a pod that was deleted is gone.
-const podPatience = 2 * time.Minute
+// podPatience bounds the wait until a pod that was deleted is gone; quotaPause is
+// between two looks whether a quota knows.
+const (
+	podPatience = 2 * time.Minute
+	quotaPause  = time.Second
+)
 
 // FromPod returns the workload that a pod is.
 func FromPod(p *corev1.Pod) *Workload {
@@ -109,7 +114,7 @@ func (c *Client) deletePod(ctx context.Context, w *Workload) error {
 // remake gives a pod back, unless there is one of its name: it was never
 // deleted, or somebody has made a new one. The one that was deleted may take a
 // moment to end.
-func (c *Client) remake(ctx context.Context, w *Workload, r *Restored) error {
+func (c *Client) remake(ctx context.Context, w *Workload, clone *appsv1.Deployment, r *Restored) error {
 	r.State = "made again"
 	if w.Replicas != 0 {
 		return nil
@@ -118,7 +123,7 @@ func (c *Client) remake(ctx context.Context, w *Workload, r *Restored) error {
 	again := w.pod.DeepCopy()
 	again.UID, again.ManagedFields = "", nil
 	for {
-		_, err := pods.Create(ctx, again, metav1.CreateOptions{FieldManager: FieldManager})
+		err := c.createPod(ctx, again, clone)
 		if err == nil {
 			break
 		}
@@ -136,6 +141,36 @@ func (c *Client) remake(ctx context.Context, w *Workload, r *Restored) error {
 	}
 	_, err = pods.Patch(ctx, again.Name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: FieldManager})
 	return c.wrap(unlessGone(err), core("patch", "pods"), again.Name)
+}
+
+// createPod makes a pod. A quota may have no room for it beside the clone's: that
+// goes first then.
+func (c *Client) createPod(ctx context.Context, p *corev1.Pod, clone *appsv1.Deployment) error {
+	create := func() (full bool, err error) {
+		_, err = c.Kube.CoreV1().Pods(c.Namespace).Create(ctx, p, metav1.CreateOptions{FieldManager: FieldManager})
+		return err != nil && refusalOf(message(err)) == RefusedQuota, err
+	}
+	full, err := create()
+	if !full || clone == nil {
+		return err
+	}
+	_, stays := c.Kube.AppsV1().Deployments(c.Namespace).
+		Patch(ctx, clone.Name, types.MergePatchType, []byte(`{"spec":{"replicas":0}}`), metav1.PatchOptions{FieldManager: FieldManager})
+	if unlessGone(stays) != nil {
+		return c.wrap(stays, Deployment.rule("patch"), clone.Name)
+	}
+	// Nobody tells of a quota who may not read it.
+	patience, cancel := context.WithTimeout(ctx, podPatience)
+	defer cancel()
+	for full {
+		select {
+		case <-patience.Done():
+			return err
+		case <-time.After(quotaPause):
+		}
+		full, err = create()
+	}
+	return err
 }
 
 // awaitEnd waits until a pod that is being deleted is gone; false when it is

@@ -5,13 +5,19 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 )
 
 // barePod is a pod that somebody has applied, as it is when it runs.
@@ -155,6 +161,40 @@ func TestPodThatIsThere(t *testing.T) {
 	}
 	if now, err := kube.CoreV1().Pods(testNamespace).Get(t.Context(), "web", metav1.GetOptions{}); err != nil || now.UID != "uid-other" {
 		t.Errorf("somebody's pod is %v, %v", now, err)
+	}
+}
+
+// TestPodInAFullQuota has no room for a pod beside the clone's; in the end it never
+// has.
+func TestPodInAFullQuota(t *testing.T) {
+	for _, roomy := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			c, kube := newClient(t, barePod("web"))
+			before := podNow(t, kube, "web")
+			swap(t, c, "pod/web", testSpec("web"))
+			tries := 0
+			kube.PrependReactor("create", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
+				clone, err := kube.Tracker().Get(appsv1.SchemeGroupVersion.WithResource("deployments"), testNamespace, "web-okteto")
+				if err != nil {
+					t.Error(err)
+				} else if *clone.(*appsv1.Deployment).Spec.Replicas == 0 {
+					tries++
+				}
+				full := !roomy || tries < 3
+				return full, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "web", errors.New("exceeded quota: room"))
+			})
+			done, err := c.Restore(t.Context(), RestoreOptions{Name: "web"})
+			if roomy {
+				if diff := cmp.Diff(before, podNow(t, kube, "web")); err != nil || !done[0].Scaled || diff != "" {
+					t.Errorf("restored %+v, %v (-before +after):\n%s", done, err, diff)
+				}
+				return
+			}
+			var quota *RefusedError
+			if clone, _ := c.getClone(t.Context(), "web"); !errors.As(err, &quota) || quota.By != RefusedQuota || clone == nil {
+				t.Errorf("failed with %v, and the clone is %v", err, clone)
+			}
+		})
 	}
 }
 

@@ -114,3 +114,19 @@ spec:
 	p.refused(p.run("", "up", of, "--", "true"), refusal{255,
 		[]string{of + " belongs to deployment/api"}, []string{"kubectl okteto up deployment/api"}})
 }
+
+// TestPodInAFullQuota has room for one pod only, which is that of before, that of
+// the clone, then that of before again.
+func TestPodInAFullQuota(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.apply("{apiVersion: v1, kind: ResourceQuota, metadata: {name: room}, spec: {hard: {pods: '1'}}}" + "\n---\n" +
+		"{apiVersion: v1, kind: Pod, metadata: {name: web, labels: {app: web}}, spec: " + p.sleeper() + "}")
+	p.kubectl("wait", "--timeout=60s", "--for=condition=Ready", "pod/web")
+	before := p.again("pod/web")
+	p.ok("up", "web", "--", "true")
+	p.ok("down", "web")
+	if after := p.again("pod/web"); after != before {
+		t.Errorf("down did not make it again:\n%s\nwas\n%s", after, before)
+	}
+}
