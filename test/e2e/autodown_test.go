@@ -273,6 +273,29 @@ func TestVanishedThenGivenBack(t *testing.T) {
 	}
 }
 
+// TestGivenBackUnderAQuota has room for one pod, then for that and the one that
+// looks: the look waits for its room, and the pod of before for that of the clone.
+func TestGivenBackUnderAQuota(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.write("token", "s3cret")
+	room := func(pods string) {
+		p.apply("{apiVersion: v1, kind: ResourceQuota, metadata: {name: room}, spec: {hard: {pods: '" + pods + "'}}}")
+	}
+	room("1")
+	before := p.vanish(vanishing{kind: "Pod"}, "pod/web", "web")["pod/web"]
+	eventually(t, "the quota refuses the look", func() bool {
+		refused := p.kubectl("get", "events", "--field-selector=reason=FailedCreate,involvedObject.kind=Job", "-o", "jsonpath={.items[*].message}")
+		return strings.Contains(refused, "web-okteto-autodown") && strings.Contains(refused, "exceeded quota")
+	})
+	room("2")
+	p.kubectl("wait", "--for=delete", "role/web-okteto-autodown", "--timeout="+given.String())
+	if after := p.comparable("pod/web"); after != before {
+		t.Errorf("it came back as\n%s\nwas\n%s", after, before)
+	}
+	p.serves("Pod", "pod/web")
+}
+
 // TestServicesGivenBack vanishes while further workloads are in development.
 func TestServicesGivenBack(t *testing.T) {
 	t.Parallel()
