@@ -81,7 +81,9 @@ func TestPodIsMadeAgain(t *testing.T) {
 				}
 			}
 		}, "exists already", []string{taken, room}},
-		{"gone after it had ended", func(o *objects) { o.remembers(strings.Replace(remembered, `"status":{}`, `"status":{"phase":"Succeeded"}`, 1)) },
+		{"gone after it had ended", func(o *objects) {
+			o.remembers(strings.Replace(remembered, `"status":{}`, `"status":{"phase":"Succeeded"}`, 1))
+		},
 			"", append([]string{taken}, gone...)},
 		{"forgotten", func(o *objects) { o.remembers("{}") }, "damaged or gone", []string{taken}},
 		{"never swapped", func(o *objects) { delete(o.all, clone) }, "", append([]string{taken}, gone[1:]...)},
