@@ -15,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/kubectl-okteto/kubectl-okteto/agent/frame"
 )
 
 // ErrGone means that the runner ended while a session was running or about to
@@ -102,7 +104,7 @@ func readHello(conn net.Conn) (Hello, error) {
 		return Hello{}, err
 	}
 	var h Hello
-	if err := decode(t, FrameHello, payload, &h); err != nil {
+	if err := frame.Decode(t, FrameHello, payload, &h); err != nil {
 		return Hello{}, err
 	}
 	if h.Protocol != ProtocolVersion {
@@ -257,7 +259,7 @@ func (s *clientSession) receive(streams Streams) (Exit, error) {
 			}
 		case FrameExit:
 			var exit Exit
-			err = decode(t, FrameExit, payload, &exit)
+			err = frame.Decode(t, FrameExit, payload, &exit)
 			return exit, err
 		default:
 			err = fmt.Errorf("unexpected frame %d", t)
@@ -281,9 +283,9 @@ func (s *clientSession) addCredit(n int) {
 
 // sendStdin sends standard input as far as the window allows.
 func (s *clientSession) sendStdin(stdin io.Reader) {
-	buf := make([]byte, headerSize+MaxData)
+	buf := make([]byte, frame.HeaderSize+MaxData)
 	for window := StdinWindow; ; {
-		n, err := stdin.Read(buf[headerSize:])
+		n, err := stdin.Read(buf[frame.HeaderSize:])
 		for window < n {
 			select {
 			case more := <-s.credit:
@@ -294,13 +296,13 @@ func (s *clientSession) sendStdin(stdin io.Reader) {
 		}
 		window -= n
 		if n > 0 {
-			putHeader(buf, FrameStdin, n)
-			if s.send(buf[:headerSize+n]) != nil {
+			frame.Put(buf, FrameStdin, n)
+			if s.send(buf[:frame.HeaderSize+n]) != nil {
 				return
 			}
 		}
 		if err != nil {
-			_ = s.send(frame(FrameStdinEOF, nil))
+			_ = s.send(frame.New(FrameStdinEOF, nil))
 			return
 		}
 	}
@@ -316,7 +318,7 @@ func (s *clientSession) sendEvents(streams Streams) {
 				streams.Signals = nil
 				continue
 			}
-			b = frame(FrameSignal, []byte(name))
+			b = frame.New(FrameSignal, []byte(name))
 		case size, ok := <-streams.Sizes:
 			if !ok {
 				streams.Sizes = nil

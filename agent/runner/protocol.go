@@ -10,16 +10,15 @@
 package runner
 
 import (
-	"encoding/binary"
-	"encoding/json"
-	"fmt"
 	"io"
 	"time"
+
+	"github.com/kubectl-okteto/kubectl-okteto/agent/frame"
 )
 
 // ProtocolVersion is the version of the protocol that both ends must speak.
 // They are one binary, so that a difference means a volume with an old one.
-const ProtocolVersion = 1
+const ProtocolVersion = 2
 
 // SocketName is the name of the runner's socket in the shared volume.
 const SocketName = "runner.sock"
@@ -34,8 +33,6 @@ const (
 	// of the credit that the runner gives back.
 	StdinWindow = 256 << 10
 )
-
-const headerSize = 5
 
 // FrameType says what the payload of a frame is.
 type FrameType byte
@@ -70,6 +67,9 @@ const (
 	FrameCredit FrameType = 13
 	// FrameExit is the last frame of a session: Exit.
 	FrameExit FrameType = 14
+	// FrameAttach hands the connection over to a client of the protocol of
+	// agent/attach: Attach.
+	FrameAttach FrameType = 15
 )
 
 // Hello is the first message of the runner on each connection.
@@ -103,6 +103,12 @@ type Start struct {
 	Env []string `json:"env,omitempty"`
 	// TTY asks for a terminal; nil means pipes.
 	TTY *TTY `json:"tty,omitempty"`
+}
+
+// Attach is what the sidecar adds to what the client asks for itself.
+type Attach struct {
+	// Env is Start's, for a process that is started.
+	Env []string `json:"env,omitempty"`
 }
 
 // TTY describes a terminal.
@@ -150,64 +156,16 @@ type Exit struct {
 	Message string `json:"message,omitempty"`
 }
 
-// putHeader writes the header of a frame with a payload of n bytes.
-func putHeader(b []byte, t FrameType, n int) {
-	b[0] = byte(t)
-	binary.BigEndian.PutUint32(b[1:headerSize], uint32(n))
-}
-
-// frame renders a frame.
-func frame(t FrameType, payload []byte) []byte {
-	b := make([]byte, headerSize+len(payload))
-	putHeader(b, t, len(payload))
-	copy(b[headerSize:], payload)
-	return b
-}
-
 // message renders a frame with a JSON payload.
-func message(t FrameType, m any) ([]byte, error) {
-	payload, err := json.Marshal(m)
-	if err != nil {
-		return nil, fmt.Errorf("rendering frame %d: %w", t, err)
-	}
-	if len(payload) > MaxPayload {
-		return nil, fmt.Errorf("a request of %d bytes is too large: at most %d", len(payload), MaxPayload)
-	}
-	return frame(t, payload), nil
-}
+func message(t FrameType, m any) ([]byte, error) { return frame.JSON(t, m, MaxPayload) }
 
-// readFrame reads one frame. The length is checked before anything is
-// allocated for it. A clean end between two frames is io.EOF.
-func readFrame(r io.Reader) (FrameType, []byte, error) {
-	var h [headerSize]byte
-	if _, err := io.ReadFull(r, h[:]); err != nil {
-		return 0, nil, err
-	}
-	return readPayload(r, h)
-}
-
-func readPayload(r io.Reader, h [headerSize]byte) (FrameType, []byte, error) {
-	t, n := FrameType(h[0]), binary.BigEndian.Uint32(h[1:])
-	if limit := payloadLimit(t); n > limit {
-		return 0, nil, fmt.Errorf("frame %d of %d bytes: at most %d are allowed", t, n, limit)
-	}
-	if n == 0 {
-		return t, nil, nil
-	}
-	payload := make([]byte, n)
-	if _, err := io.ReadFull(r, payload); err != nil {
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
-		return 0, nil, err
-	}
-	return t, payload, nil
-}
+// readFrame reads one frame.
+func readFrame(r io.Reader) (FrameType, []byte, error) { return frame.Read(r, payloadLimit) }
 
 // payloadLimit returns the largest payload of a type: 0 for unknown ones.
 func payloadLimit(t FrameType) uint32 {
 	switch t {
-	case FrameHello, FrameStart, FrameDial, FrameListen, FrameSocket, FrameFailed, FrameExit:
+	case FrameHello, FrameStart, FrameDial, FrameListen, FrameSocket, FrameFailed, FrameExit, FrameAttach:
 		return MaxPayload
 	case FrameStdin, FrameStdout, FrameStderr:
 		return MaxData
@@ -217,15 +175,4 @@ func payloadLimit(t FrameType) uint32 {
 		return 4
 	}
 	return 0
-}
-
-// decode parses the JSON payload of a frame of the type that is expected.
-func decode(got, want FrameType, payload []byte, m any) error {
-	if got != want {
-		return fmt.Errorf("got frame %d, want %d", got, want)
-	}
-	if err := json.Unmarshal(payload, m); err != nil {
-		return fmt.Errorf("parsing frame %d: %w", got, err)
-	}
-	return nil
 }

@@ -12,16 +12,18 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/kubectl-okteto/kubectl-okteto/agent/frame"
 )
 
 // The wire is pinned: a runner outlives the sidecar that started with it.
 func TestProtocolIsPinned(t *testing.T) {
 	got := []int{
 		int(FrameHello), int(FrameStart), int(FrameDial), int(FrameListen), int(FrameSocket), int(FrameFailed), int(FrameStdin),
-		int(FrameStdinEOF), int(FrameWindow), int(FrameSignal), int(FrameStdout), int(FrameStderr), int(FrameCredit), int(FrameExit),
-		ProtocolVersion, MaxPayload, MaxData, StdinWindow, headerSize,
+		int(FrameStdinEOF), int(FrameWindow), int(FrameSignal), int(FrameStdout), int(FrameStderr), int(FrameCredit), int(FrameExit), int(FrameAttach),
+		ProtocolVersion, MaxPayload, MaxData, StdinWindow, frame.HeaderSize,
 	}
-	want := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 1, 262144, 32768, 262144, 5}
+	want := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 2, 262144, 32768, 262144, 5}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
@@ -74,8 +76,8 @@ func TestReadFrame(t *testing.T) {
 }
 
 func FuzzReadFrame(f *testing.F) {
-	f.Add(frame(FrameStdin, []byte("x")))
-	f.Add(frame(FrameStdinEOF, nil))
+	f.Add(frame.New(FrameStdin, []byte("x")))
+	f.Add(frame.New(FrameStdinEOF, nil))
 	f.Add([]byte("\x01\xff\xff\xff\xff"))
 	if hello, err := message(FrameHello, Hello{Protocol: 1}); err == nil {
 		f.Add(hello)
@@ -91,7 +93,7 @@ func FuzzReadFrame(f *testing.F) {
 				t.Fatalf("frame %d has %d bytes", kind, len(payload))
 			}
 			// What was read is what is written again.
-			again := frame(kind, payload)
+			again := frame.New(kind, payload)
 			at := len(b) - r.Len()
 			if !bytes.Equal(again, b[at-len(again):at]) {
 				t.Fatalf("%x became %x", b[at-len(again):at], again)
@@ -105,18 +107,18 @@ func FuzzReadFrame(f *testing.F) {
 func decodeAny(kind FrameType, payload []byte) (any, error) {
 	messages := map[FrameType]any{
 		FrameHello: &Hello{}, FrameStart: &Start{}, FrameDial: &Socket{}, FrameListen: &Socket{}, FrameSocket: &Socket{},
-		FrameFailed: &Failure{}, FrameWindow: &Size{}, FrameExit: &Exit{},
+		FrameFailed: &Failure{}, FrameWindow: &Size{}, FrameExit: &Exit{}, FrameAttach: &Attach{},
 	}
 	m, ok := messages[kind]
 	if !ok {
 		return nil, nil
 	}
-	return m, decode(kind, kind, payload, m)
+	return m, frame.Decode(kind, kind, payload, m)
 }
 
 func TestHelloOfAnotherVersion(t *testing.T) {
 	for name, stream := range map[string]string{
-		"newer":   "\x01\x00\x00\x00\x0e" + `{"protocol":2}`,
+		"newer":   "\x01\x00\x00\x00\x0e" + `{"protocol":3}`,
 		"garbage": "HTTP/1.1 400 Bad Request\r\n\r\n",
 		"nothing": "",
 	} {
@@ -132,7 +134,7 @@ func TestHelloOfAnotherVersion(t *testing.T) {
 }
 
 func TestWindow(t *testing.T) {
-	w := newWindow()
+	w := newWindow(StdinWindow)
 	if err := w.put(make([]byte, StdinWindow)); err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kubectl-okteto/kubectl-okteto/agent/frame"
 )
 
 // lastWords is how long the sessions of processes that have ended may take to
@@ -45,6 +47,10 @@ type Config struct {
 	// HangUpGrace is how long a process has to end after its client is gone;
 	// 0 means 5 s.
 	HangUpGrace time.Duration
+	// Linger is how long the process of a session that outlives connections
+	// goes on while no client is attached, KeepExit how long its exit is kept
+	// for its client; 0 means 8 hours and 1 hour.
+	Linger, KeepExit time.Duration
 	// Log gets few lines.
 	Log *slog.Logger
 }
@@ -61,17 +67,25 @@ type Runner struct {
 	account account
 
 	// state
-	reaper *reaper
-	mu     sync.Mutex
-	open   map[*process]bool
-	conns  map[net.Conn]bool
+	reaper  *reaper
+	holding holding
+	tracked
 	// stopping is true once the container was told to end.
 	stopping atomic.Bool
 }
 
+// tracked is what the end of the runner has to end.
+type tracked struct {
+	mu   sync.Mutex
+	open map[*process]bool
+	// conns are connections; true for those that end with their process.
+	conns map[net.Conn]bool
+}
+
 // graces are how long processes have to end: when the runner is told to, and
-// after their client is gone.
-type graces struct{ stop, hangUp time.Duration }
+// after their client is gone; how long they may go on without a client where
+// one may come back, and their exit is kept for it.
+type graces struct{ stop, hangUp, linger, exit time.Duration }
 
 // New returns a runner that does nothing yet.
 func New(c Config) *Runner {
@@ -83,6 +97,8 @@ func New(c Config) *Runner {
 		grace: graces{
 			stop:   cmp.Or(c.StopGrace, 10*time.Second),
 			hangUp: cmp.Or(c.HangUpGrace, 5*time.Second),
+			linger: cmp.Or(c.Linger, 8*time.Hour),
+			exit:   cmp.Or(c.KeepExit, time.Hour),
 		},
 		log:     c.Log,
 		account: a,
@@ -97,8 +113,8 @@ func New(c Config) *Runner {
 			Shell:    chooseShell(a, lookupEnv(c.Env, "SHELL")),
 			Started:  time.Now(),
 		},
-		open:  map[*process]bool{},
-		conns: map[net.Conn]bool{},
+		holding: holding{sessions: map[string]*held{}},
+		tracked: tracked{open: map[*process]bool{}, conns: map[net.Conn]bool{}},
 	}
 }
 
@@ -122,6 +138,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	}
 	stopped := make(chan struct{})
 	r.reaper = newReaper()
+	r.holding.budget.left.Store(heldMemory / blockSize)
 	var reaping, serving sync.WaitGroup
 	reaping.Go(func() { r.reaper.run(stopped) })
 	stopListening := context.AfterFunc(ctx, func() { l.Close() })
@@ -146,12 +163,14 @@ func (r *Runner) Run(ctx context.Context) error {
 	go func() {
 		defer close(served)
 		serving.Wait()
+		r.holding.group.Wait()
 	}()
 	select {
 	case <-served:
 	case <-time.After(lastWords):
 		// Whoever still holds an output is not of this container's sessions.
 		r.closeConns(true)
+		r.holding.abandon()
 		<-served
 	}
 	close(stopped)
@@ -218,19 +237,26 @@ func (r *Runner) serveRequest(conn *net.UnixConn) error {
 	}
 	if t == FrameStart {
 		var start Start
-		if err := decode(t, FrameStart, payload, &start); err != nil {
+		if err := frame.Decode(t, FrameStart, payload, &start); err != nil {
 			return err
 		}
 		return r.serveSession(conn, in, start)
 	}
+	if t == FrameAttach {
+		var a Attach
+		if err := frame.Decode(t, FrameAttach, payload, &a); err != nil {
+			return err
+		}
+		return r.serveAttach(conn, in, a)
+	}
 	var s Socket
 	if t == FrameDial {
-		if err := decode(t, FrameDial, payload, &s); err != nil {
+		if err := frame.Decode(t, FrameDial, payload, &s); err != nil {
 			return err
 		}
 		return r.serveDial(conn, s)
 	}
-	if err := decode(t, FrameListen, payload, &s); err != nil {
+	if err := frame.Decode(t, FrameListen, payload, &s); err != nil {
 		return err
 	}
 	return r.serveListen(conn, s)

@@ -22,6 +22,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/sys/unix"
+
+	"github.com/kubectl-okteto/kubectl-okteto/agent/frame"
 )
 
 // The tests of this file run a runner in this process. It reaps every child of
@@ -55,18 +57,24 @@ func start(t *testing.T) (*Client, string) {
 // startIn starts a runner with its socket in dir and another working directory.
 func startIn(t *testing.T, dir, workdir string) *Client {
 	t.Helper()
+	return startWith(t, Config{Dir: dir, Workdir: workdir})
+}
+
+func quietLog() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+// startWith starts a runner with what a test has to say about it.
+func startWith(t *testing.T, config Config) *Client {
+	t.Helper()
 	// The first use of signals starts a goroutine that stays.
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGCHLD)
 	signal.Stop(signals)
 	before := runtime.NumGoroutine()
-	r := New(Config{
-		Dir: dir, Exe: "/bin/true", Version: "1.2.3", Workdir: workdir,
-		Env:         []string{"PATH=/usr/bin:/bin", "HOME=" + dir},
-		StopGrace:   time.Second,
-		HangUpGrace: 100 * time.Millisecond,
-		Log:         slog.New(slog.NewTextHandler(io.Discard, nil)),
-	})
+	config.Exe, config.Version = "/bin/true", "1.2.3"
+	config.Env = []string{"PATH=/usr/bin:/bin", "HOME=" + config.Dir}
+	config.StopGrace, config.HangUpGrace = time.Second, 100*time.Millisecond
+	config.Log = quietLog()
+	r := New(config)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
@@ -84,7 +92,7 @@ func startIn(t *testing.T, dir, workdir string) *Client {
 		stacks := make([]byte, 1<<20)
 		t.Errorf("goroutines are left:\n%s", stacks[:runtime.Stack(stacks, true)])
 	})
-	return &Client{Dir: dir, Wait: 10 * time.Second}
+	return &Client{Dir: config.Dir, Wait: 10 * time.Second}
 }
 
 // bounded returns a context for what only ends if all goes well.
@@ -254,13 +262,22 @@ func TestHangUp(t *testing.T) {
 
 func gone(t *testing.T, file string) {
 	t.Helper()
+	until(t, func() bool {
+		_, err := os.Lstat(file)
+		return errors.Is(err, os.ErrNotExist)
+	})
+}
+
+// until awaits what has no event.
+func until(t *testing.T, condition func() bool) {
+	t.Helper()
 	for range 30_000 {
-		if _, err := os.Lstat(file); errors.Is(err, os.ErrNotExist) {
+		if condition() {
 			return
 		}
 		time.Sleep(time.Millisecond)
 	}
-	t.Errorf("%s is still there", file)
+	t.Fatal("it never came")
 }
 
 func TestSockets(t *testing.T) {
@@ -371,7 +388,7 @@ func TestRunnerGoneAtAnyMoment(t *testing.T) {
 			c.Read(make([]byte, 1)) // the client is writing more than a socket holds
 		},
 		"after the start": func(c net.Conn) { c.Write(hello); readFrame(c) },
-		"in the output":   func(c net.Conn) { c.Write(hello); readFrame(c); c.Write(frame(FrameStdout, []byte("output"))[:7]) },
+		"in the output":   func(c net.Conn) { c.Write(hello); readFrame(c); c.Write(frame.New(FrameStdout, []byte("output"))[:7]) },
 	} {
 		c := &Client{Dir: shortDir(t)}
 		l, err := net.Listen("unix", filepath.Join(c.Dir, SocketName))
@@ -398,14 +415,14 @@ func TestBadClients(t *testing.T) {
 	c, dir := start(t)
 	for name, stream := range map[string][]byte{
 		"garbage":      []byte("GET / HTTP/1.1\r\n\r\n"),
-		"unknown type": frame(99, nil),
-		"not JSON":     frame(FrameStart, []byte("{")),
-		"data first":   frame(FrameStdin, []byte("x")),
+		"unknown type": frame.New[FrameType](99, nil),
+		"not JSON":     frame.New(FrameStart, []byte("{")),
+		"data first":   frame.New(FrameStdin, []byte("x")),
 		"huge":         {byte(FrameStart), 0xff, 0xff, 0xff, 0xff},
 		"half a frame": {byte(FrameStart), 0},
-		"beyond the window": append(frame(FrameStart, []byte(`{"line":"sleep 5"}`)),
-			bytes.Repeat(frame(FrameStdin, make([]byte, MaxData)), 2*StdinWindow/MaxData+8)...),
-		"unknown in a session": append(frame(FrameStart, []byte(`{"line":"sleep 5"}`)), frame(FrameHello, nil)...),
+		"beyond the window": append(frame.New(FrameStart, []byte(`{"line":"sleep 5"}`)),
+			bytes.Repeat(frame.New(FrameStdin, make([]byte, MaxData)), 2*StdinWindow/MaxData+8)...),
+		"unknown in a session": append(frame.New(FrameStart, []byte(`{"line":"sleep 5"}`)), frame.New(FrameHello, nil)...),
 	} {
 		conn, _, err := c.dial(t.Context())
 		if err != nil {

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
+	"github.com/kubectl-okteto/kubectl-okteto/agent/frame"
 )
 
 // process is a started command and our ends of its streams.
@@ -143,7 +144,7 @@ type session struct {
 
 // serveSession runs a process until it has ended, or the connection has.
 func (r *Runner) serveSession(conn net.Conn, in *bufio.Reader, start Start) error {
-	s := &session{runner: r, conn: conn, input: newWindow()}
+	s := &session{runner: r, conn: conn, input: newWindow(StdinWindow)}
 	p, err := r.startProcess(start)
 	if err != nil {
 		exit := Exit{Status: statusNoContainer, Message: err.Error()}
@@ -170,7 +171,7 @@ func (r *Runner) serveSession(conn net.Conn, in *bufio.Reader, start Start) erro
 	var status unix.WaitStatus
 	go func() {
 		defer close(done)
-		status = s.pump()
+		status = p.pump(s.send)
 	}()
 
 	select {
@@ -248,71 +249,13 @@ func (s *session) feed() {
 		if broken == nil {
 			_, broken = s.process.stdin.Write(p)
 		}
-		if s.send(frame(FrameCredit, binary.BigEndian.AppendUint32(nil, uint32(len(p))))) != nil {
+		if s.send(frame.New(FrameCredit, binary.BigEndian.AppendUint32(nil, uint32(len(p))))) != nil {
 			return
 		}
 	}
 	if !s.process.tty {
 		s.process.stdin.Close()
 	}
-}
-
-// pump sends the output to the client until the process has ended and all of
-// its output is sent, and returns its status. With pipes that is their end,
-// for which a background process may keep the session waiting, as with any
-// SSH server; a terminal ends with its session leader.
-func (s *session) pump() unix.WaitStatus {
-	p := s.process
-	var outputs sync.WaitGroup
-	outputs.Go(func() { s.copyOutput(p.stdout, FrameStdout) })
-	if p.stderr != nil {
-		outputs.Go(func() { s.copyOutput(p.stderr, FrameStderr) })
-	}
-	status := <-p.exited
-	if p.tty {
-		_ = p.stdout.SetReadDeadline(time.Now())
-	}
-	outputs.Wait()
-	if p.tty {
-		s.drainTerminal()
-	}
-	return status
-}
-
-// copyOutput sends what it reads from the process. When the client is gone the
-// process gets SIGPIPE from its next write: hangUp closes our end.
-func (s *session) copyOutput(from *os.File, t FrameType) {
-	buf := make([]byte, headerSize+MaxData)
-	for {
-		n, err := from.Read(buf[headerSize:])
-		if n > 0 {
-			putHeader(buf, t, n)
-			if s.send(buf[:headerSize+n]) != nil {
-				return
-			}
-		}
-		if err != nil {
-			return
-		}
-	}
-}
-
-// drainTerminal sends what the terminal still holds after its session leader
-// has ended. Background processes may keep it open, so that there is no end to
-// wait for.
-func (s *session) drainTerminal() {
-	buf := make([]byte, headerSize+MaxData)
-	_ = drain(s.process.stdout, func(fd int) bool {
-		n, err := unix.Read(fd, buf[headerSize:])
-		if errors.Is(err, unix.EINTR) {
-			return true
-		}
-		if n <= 0 {
-			return false
-		}
-		putHeader(buf, FrameStdout, n)
-		return s.send(buf[:headerSize+n]) == nil
-	})
 }
 
 func (s *session) send(b []byte) error {

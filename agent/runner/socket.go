@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kubectl-okteto/kubectl-okteto/agent/frame"
 )
 
 // fileSource is a socket that can hand out its file descriptor.
@@ -113,7 +115,7 @@ func sendSocket(conn *net.UnixConn, s Socket, source fileSource) error {
 // receiveSocket reads the answer to Dial or Listen. The reader must not have
 // read ahead: the descriptor travels with the first byte of the frame.
 func receiveSocket(conn *net.UnixConn) (*os.File, Socket, error) {
-	var h [headerSize]byte
+	var h [frame.HeaderSize]byte
 	oob := make([]byte, unix.CmsgSpace(4))
 	_, oobn, _, _, err := conn.ReadMsgUnix(h[:1], oob)
 	if err != nil {
@@ -133,23 +135,23 @@ func receiveSocket(conn *net.UnixConn) (*os.File, Socket, error) {
 	return f, s, nil
 }
 
-func readSocket(conn *net.UnixConn, h [headerSize]byte, rights bool) (Socket, error) {
+func readSocket(conn *net.UnixConn, h [frame.HeaderSize]byte, rights bool) (Socket, error) {
 	if _, err := io.ReadFull(conn, h[1:]); err != nil {
 		return Socket{}, err
 	}
-	t, payload, err := readPayload(conn, h)
+	t, payload, err := frame.ReadPayload(conn, h, payloadLimit)
 	if err != nil {
 		return Socket{}, err
 	}
 	if t == FrameFailed {
 		var failure Failure
-		if err := decode(t, FrameFailed, payload, &failure); err != nil {
+		if err := frame.Decode(t, FrameFailed, payload, &failure); err != nil {
 			return Socket{}, err
 		}
 		return Socket{}, errors.New(failure.Message)
 	}
 	var s Socket
-	if err := decode(t, FrameSocket, payload, &s); err != nil {
+	if err := frame.Decode(t, FrameSocket, payload, &s); err != nil {
 		return Socket{}, err
 	}
 	if !rights {

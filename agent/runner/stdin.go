@@ -7,17 +7,18 @@ import (
 	"sync"
 )
 
-// window holds the standard input that a process has not read yet: at most
-// StdinWindow bytes, so that the connection can always be read on.
+// window holds the standard input that a process has not read yet: at most so
+// many bytes, so that the connection can always be read on.
 type window struct {
+	most   int
 	mu     sync.Mutex
 	change sync.Cond
 	data   []byte
 	eof    bool
 }
 
-func newWindow() *window {
-	w := &window{}
+func newWindow(most int) *window {
+	w := &window{most: most}
 	w.change.L = &w.mu
 	return w
 }
@@ -29,7 +30,7 @@ func (w *window) put(p []byte) error {
 	if w.eof {
 		return errors.New("standard input after its end")
 	}
-	if len(w.data)+len(p) > StdinWindow {
+	if len(w.data)+len(p) > w.most {
 		return errors.New("standard input beyond the window")
 	}
 	w.data = append(w.data, p...)

@@ -1,0 +1,101 @@
+package attach
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/kubectl-okteto/kubectl-okteto/agent/frame"
+)
+
+// TestProtocolIsSpecified expects each type with its number in PROTOCOL.md: the
+// two programs may be of different ages.
+func TestProtocolIsSpecified(t *testing.T) {
+	spec, err := os.ReadFile("PROTOCOL.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile("protocol.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	types := regexp.MustCompile(`\t(\w+) Type = (\d+)`).FindAllStringSubmatch(string(source), -1)
+	if len(types) != int(Exit) {
+		t.Errorf("%d types, the last is %d", len(types), Exit)
+	}
+	for _, m := range types {
+		if row := fmt.Sprintf("| **%s** | %s | ", m[1], m[2]); !strings.Contains(string(spec), row) {
+			t.Errorf("PROTOCOL.md has no %q", row)
+		}
+	}
+	got := []int{Version, MaxMessage, MaxData, InputWindow, MaxOutput, MaxName}
+	if want := "[1 262144 32763 1048576 4194304 64]"; fmt.Sprint(got) != want {
+		t.Errorf("%v, want %s", got, want)
+	}
+}
+
+func TestVerify(t *testing.T) {
+	good := Request{Version: Version, Session: "a1", Client: "B2", Start: &Start{Role: "up"}}
+	if refusal := good.Verify(); refusal != nil {
+		t.Error(refusal)
+	}
+	for name, change := range map[string]func(*Request){
+		"version": func(q *Request) { q.Version = 0 },
+		"session": func(q *Request) { q.Session = "a/b" },
+		"client":  func(q *Request) { q.Client = "" },
+		"role":    func(q *Request) { q.Start = &Start{Role: "ü"} },
+		"stdout":  func(q *Request) { q.Stdout = -1 },
+		"stderr":  func(q *Request) { q.Stderr = -1 },
+	} {
+		q := good
+		if change(&q); q.Verify() == nil {
+			t.Errorf("%s: %+v is taken", name, q)
+		}
+	}
+}
+
+func TestTaken(t *testing.T) {
+	for _, n := range []int64{0, 1, 1<<63 - 1} {
+		kind, payload, err := Read(bytes.NewReader(NewTaken(n)))
+		if err != nil || kind != Taken {
+			t.Fatal(kind, err)
+		}
+		if got, err := ParseTaken(payload); got != n || err != nil {
+			t.Errorf("%d became %d, %v", n, got, err)
+		}
+	}
+	for _, payload := range []string{"", "1234567", "\xff2345678"} {
+		if n, err := ParseTaken([]byte(payload)); err == nil {
+			t.Errorf("%q became %d", payload, n)
+		}
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add(frame.New(Stdin, []byte("x")))
+	f.Add(NewTaken(5))
+	f.Add([]byte("\x01\xff\xff\xff\xff"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r := bytes.NewReader(b)
+		for {
+			kind, payload, err := Read(r)
+			if err != nil {
+				return
+			}
+			if uint32(len(payload)) > kind.Limit() {
+				t.Fatalf("frame %d has %d bytes", kind, len(payload))
+			}
+			again, at := frame.New(kind, payload), len(b)-r.Len()
+			if !bytes.Equal(again, b[at-len(again):at]) {
+				t.Fatalf("%x became %x", b[at-len(again):at], again)
+			}
+			var q Request
+			if frame.Decode(kind, Open, payload, &q) == nil && q.Verify() == nil && (q.Session == "" || q.Client == "") {
+				t.Fatalf("%+v is taken", q)
+			}
+		}
+	})
+}
