@@ -5,6 +5,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"time"
 
@@ -37,6 +38,11 @@ func (d devContainer) Run(ctx context.Context, c sshd.Command, s sshd.Streams) (
 		return sshd.Exit{Signal: "KILL", Message: config.ContainerGone + ": it crashed, ran out of memory, or is being replaced"}, nil
 	}
 	return sshd.Exit{Status: exit.Status, Signal: exit.Signal, Core: exit.Core, Message: exit.Message}, err
+}
+
+// Attach implements sshd.Runner.
+func (d devContainer) Attach(ctx context.Context, env []string, client io.ReadWriter) error {
+	return d.client.Attach(ctx, runner.Attach{Env: env}, client)
 }
 
 // convertSizes passes sizes on as the runner's type until the context ends.

@@ -53,6 +53,9 @@ const (
 	SubsystemStatus = "status"
 	// SubsystemSFTP is the SFTP subsystem, served inside the dev container.
 	SubsystemSFTP = "sftp"
+	// SubsystemSession is the SSH subsystem that speaks the protocol of
+	// agent/attach: sessions that outlive connections.
+	SubsystemSession = "session"
 	// PingRequest is a global SSH request that the agent answers with
 	// success.
 	PingRequest = "dev.okteto.com/ping"

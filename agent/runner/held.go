@@ -96,9 +96,9 @@ func (r *Runner) hold(q attach.Request, env []string) (*held, error) {
 	start := Start{Line: q.Start.Line, Env: env}
 	if t := q.Start.TTY; t != nil {
 		start.TTY = &TTY{Term: t.Term, Modes: t.Modes}
-		if q.Size != nil {
-			start.TTY.Size = Size{Cols: q.Size.Cols, Rows: q.Size.Rows}
-		}
+		// What a terminal has always had, until a client has one.
+		size := cmp.Or(q.Size, &attach.Size{Cols: 80, Rows: 24})
+		start.TTY.Size = Size{Cols: size.Cols, Rows: size.Rows}
 	}
 	p, err := r.startProcess(start)
 	if err != nil {
@@ -112,7 +112,8 @@ func (r *Runner) hold(q attach.Request, env []string) (*held, error) {
 	for i := range h.outputs {
 		h.outputs[i] = ring{budget: &r.holding.budget, most: attach.MaxOutput / blockSize}
 	}
-	h.timer = time.AfterFunc(r.grace.linger, h.expire)
+	// Its client comes now, or never.
+	h.timer = time.AfterFunc(r.grace.linger+time.Minute, h.expire)
 	r.holding.sessions[q.Session] = h
 	r.track(p, true)
 	r.holding.group.Go(h.run)
@@ -194,7 +195,7 @@ func (h *held) run() {
 		c.input.end()
 	}
 	h.timer.Stop()
-	h.timer = time.AfterFunc(h.runner.grace.exit, h.forget)
+	h.timer = time.AfterFunc(h.runner.grace.linger, h.forget)
 	h.changed.Broadcast()
 	h.mu.Unlock()
 	h.process.close()

@@ -401,7 +401,7 @@ func TestHeldEnds(t *testing.T) {
 
 func TestHeldLingers(t *testing.T) {
 	dir := shortDir(t)
-	c := startWith(t, Config{Dir: dir, Workdir: dir, Linger: time.Millisecond, KeepExit: time.Millisecond})
+	c := startWith(t, Config{Dir: dir, Workdir: dir, Linger: time.Millisecond})
 	m := begin(t, c, "a", "echo ready; sleep 1000", false)
 	m.reads("ready")
 	m.cut()

@@ -15,15 +15,13 @@ import (
 
 // Attach lets a client of the protocol of agent/attach speak to the runner, with
 // what the sidecar adds, until either ends. When the runner ends first the
-// client is told so.
+// client is told so. The context bounds only the start.
 func (c *Client) Attach(ctx context.Context, extra Attach, client io.ReadWriter) error {
 	conn, _, err := c.dial(ctx)
 	if err != nil {
 		return attach.WriteJSON(client, attach.Refused, attach.Refusal{Code: attach.CodeGone, Message: err.Error()})
 	}
 	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer stop()
 	b, err := message(FrameAttach, extra)
 	if err != nil {
 		return err
@@ -32,6 +30,8 @@ func (c *Client) Attach(ctx context.Context, extra Attach, client io.ReadWriter)
 		return err
 	}
 	go func() {
+		// To the end of what the client has sent: its last word is that it has
+		// received the exit.
 		_, _ = io.Copy(conn, client)
 		conn.Close()
 	}()

@@ -48,9 +48,9 @@ type Config struct {
 	// 0 means 5 s.
 	HangUpGrace time.Duration
 	// Linger is how long the process of a session that outlives connections
-	// goes on while no client is attached, KeepExit how long its exit is kept
-	// for its client; 0 means 8 hours and 1 hour.
-	Linger, KeepExit time.Duration
+	// goes on while no client is attached, and its exit is kept for its client;
+	// 0 means 8 hours.
+	Linger time.Duration
 	// Log gets few lines.
 	Log *slog.Logger
 }
@@ -85,7 +85,7 @@ type tracked struct {
 // graces are how long processes have to end: when the runner is told to, and
 // after their client is gone; how long they may go on without a client where
 // one may come back, and their exit is kept for it.
-type graces struct{ stop, hangUp, linger, exit time.Duration }
+type graces struct{ stop, hangUp, linger time.Duration }
 
 // New returns a runner that does nothing yet.
 func New(c Config) *Runner {
@@ -98,7 +98,6 @@ func New(c Config) *Runner {
 			stop:   cmp.Or(c.StopGrace, 10*time.Second),
 			hangUp: cmp.Or(c.HangUpGrace, 5*time.Second),
 			linger: cmp.Or(c.Linger, 8*time.Hour),
-			exit:   cmp.Or(c.KeepExit, time.Hour),
 		},
 		log:     c.Log,
 		account: a,

@@ -42,6 +42,10 @@ type Runner interface {
 	// that the end of the command is not known. Run may still read standard
 	// input when it returns.
 	Run(ctx context.Context, c Command, s Streams) (Exit, error)
+	// Attach lets a client speak to the dev container about sessions that
+	// outlive connections, until either ends. The environment is for a process
+	// that the client starts. The context bounds only the start.
+	Attach(ctx context.Context, env []string, client io.ReadWriter) error
 	// DialUnix connects to a unix socket of the dev container.
 	DialUnix(ctx context.Context, path string) (net.Conn, error)
 	// ListenUnix listens on a unix socket of the dev container, a new one of

@@ -45,6 +45,14 @@ func (f fakeRunner) Run(ctx context.Context, c Command, s Streams) (Exit, error)
 	return Exit{Status: 127, Message: c.Line + ": not found"}, nil
 }
 
+func (f fakeRunner) Attach(_ context.Context, env []string, client io.ReadWriter) error {
+	if _, err := io.WriteString(client, strings.Join(env, " ")+"\n"); err != nil {
+		return err
+	}
+	_, err := io.Copy(client, client)
+	return err
+}
+
 func (f fakeRunner) DialUnix(ctx context.Context, path string) (net.Conn, error) {
 	return (&net.Dialer{}).DialContext(ctx, "unix", path)
 }
@@ -251,6 +259,28 @@ func TestSubsystems(t *testing.T) {
 	}
 	in.Close()
 	if b, err := io.ReadAll(out); string(b) != "ping" || err != nil {
+		t.Errorf("%q, %v", b, err)
+	}
+	// Sessions that outlive connections are the dev container's business, all
+	// but the environment, which the server sifts.
+	s = openSession(t, c)
+	for _, name := range []string{"OKTETO_X", "PATH"} {
+		_ = s.Setenv(name, "1")
+	}
+	if in, err = s.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if out, err = s.StdoutPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RequestSubsystem("session"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(in, "frames"); err != nil {
+		t.Fatal(err)
+	}
+	in.Close()
+	if b, err := io.ReadAll(out); string(b) != "OKTETO_X=1\nframes" || err != nil {
 		t.Errorf("%q, %v", b, err)
 	}
 	// A failure is told; closing the channel ends a subsystem that waits.

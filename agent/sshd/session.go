@@ -188,6 +188,11 @@ func (s *session) startSubsystem(payload []byte) bool {
 		go s.run()
 		return true
 	}
+	if r.Name == config.SubsystemSession {
+		s.started = true
+		go s.attach()
+		return true
+	}
 	serve, ok := s.server.config.Subsystems[r.Name]
 	if !ok {
 		return false
@@ -208,15 +213,7 @@ func (s *session) startSubsystem(payload []byte) bool {
 func (s *session) run() {
 	s.server.count(0, 1)
 	defer s.server.count(0, -1)
-	if s.agent {
-		l, err := s.server.forwardAgent(s.ctx, s.conn)
-		if err != nil {
-			s.server.config.Log.Warn("no agent forwarding", "err", err)
-		} else {
-			defer l.Close()
-			s.command.Env = append(s.command.Env, "SSH_AUTH_SOCK="+l.Addr().String())
-		}
-	}
+	defer s.lendAgent()()
 	exit, err := s.server.config.Runner.Run(s.ctx, s.command, Streams{
 		Stdin: s.channel, Stdout: s.channel, Stderr: s.channel.Stderr(),
 		Signals: s.signals, Sizes: s.sizes,
@@ -228,6 +225,32 @@ func (s *session) run() {
 		exit = Exit{Status: statusNoCommand, Message: err.Error()}
 	}
 	s.exit(exit)
+}
+
+// attach connects the client with the sessions that outlive connections.
+func (s *session) attach() {
+	s.server.count(0, 1)
+	defer s.server.count(0, -1)
+	defer s.lendAgent()()
+	if err := s.server.config.Runner.Attach(s.ctx, s.command.Env, s.channel); err != nil && s.ctx.Err() == nil {
+		s.server.config.Log.Warn("session ended", "err", err)
+	}
+	_ = s.channel.Close()
+}
+
+// lendAgent lets the command use the user's SSH agent, where that was asked for,
+// until the function that it returns is called.
+func (s *session) lendAgent() (end func()) {
+	if !s.agent {
+		return func() {}
+	}
+	l, err := s.server.forwardAgent(s.ctx, s.conn)
+	if err != nil {
+		s.server.config.Log.Warn("no agent forwarding", "err", err)
+		return func() {}
+	}
+	s.command.Env = append(s.command.Env, "SSH_AUTH_SOCK="+l.Addr().String())
+	return func() { _ = l.Close() }
 }
 
 // exit sends the end of the command (RFC 4254, section 6.10) and closes the
