@@ -9,9 +9,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/console"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/control"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/devsession"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/sshclient"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/workload"
 )
 
 type execOptions struct {
@@ -70,12 +72,66 @@ func (o *execOptions) run(ctx context.Context) error {
 			return err
 		}
 	}
-	client, err := o.factory.connect(ctx, env)
-	if err != nil {
-		return err
+	command := o.factory.remote(sshclient.Quote(o.command), o.forwardAgent)
+	return o.factory.persist(ctx, env, sshclient.NewHeld(command, "", o.factory.tellDropped))
+}
+
+// reconnectFor is how long a command is tried to be reached again: a laptop that
+// sleeps does not count it.
+const reconnectFor = 2 * time.Hour
+
+// persist runs a command to its end, over as many connections as that takes.
+func (f *Factory) persist(ctx context.Context, env *active, held *sshclient.Held) error {
+	const first = "" // of reasons to connect
+	reason, c := first, f.Console()
+	attempt := func(ctx context.Context) (attached bool, err error) {
+		var client *sshclient.Client
+		if reason == first {
+			client, err = f.connect(ctx, env)
+		} else {
+			client, env, err = f.reconnect(ctx, env)
+		}
+		if err != nil {
+			return false, err
+		}
+		defer func() { _ = client.Close() }()
+		return true, f.attach(ctx, client, held)
 	}
-	defer func() { _ = client.Close() }()
-	return o.factory.runRemote(ctx, client, sshclient.Quote(o.command), o.forwardAgent)
+	return devsession.Persist(ctx, reconnectFor, attempt, func(err error) bool {
+		var unreached *unreachedError
+		if !errors.Is(err, sshclient.ErrConnectionLost) && !errors.As(err, &unreached) {
+			return false
+		}
+		if err.Error() != reason {
+			reason = err.Error()
+			c.Warn("%v; reconnecting to %s", err, env.Dev)
+		}
+		return true
+	})
+}
+
+// unreachedError means that a pod was there and cannot be reached at the moment.
+type unreachedError struct{ err error }
+
+func (e *unreachedError) Error() string { return e.err.Error() }
+func (e *unreachedError) Unwrap() error { return e.err }
+
+// reconnect connects again, to whichever pod the environment has by now.
+func (f *Factory) reconnect(ctx context.Context, before *active) (*sshclient.Client, *active, error) {
+	env, err := f.lookUp(ctx, before.Dev)
+	var client *sshclient.Client
+	if err == nil {
+		client, err = f.connect(ctx, env)
+	}
+	var missing *workload.NotFoundError
+	var forbidden *workload.ForbiddenError
+	switch {
+	case err == nil:
+		return client, env, nil
+	case errors.As(err, &missing), errors.As(err, &forbidden), errors.Is(err, sshclient.ErrHostKeyMismatch):
+		return nil, before, err
+	}
+	return nil, before, &unreachedError{err}
 }
 
 // flushHere waits for an `up` on this machine to bring over what was saved
@@ -110,10 +166,8 @@ func (f *Factory) terminal() (*sshclient.Terminal, bool) {
 	return sshclient.OpenTerminal(in, out)
 }
 
-// runRemote runs a command line on the standard streams; an empty one is a
-// shell. When they are a terminal, the command gets one too, and this one is in
-// raw mode meanwhile: the terminal in the pod interprets the keys.
-func (f *Factory) runRemote(ctx context.Context, client *sshclient.Client, line string, forwardAgent bool) error {
+// remote is a command line on the standard streams; an empty one is a shell.
+func (f *Factory) remote(line string, forwardAgent bool) sshclient.Command {
 	c := sshclient.Command{
 		Line: line, Stdin: f.input(), Stdout: f.Streams.Out, Stderr: f.Streams.ErrOut,
 		Env: map[string]string{}, ForwardAgent: forwardAgent,
@@ -123,17 +177,29 @@ func (f *Factory) runRemote(ctx context.Context, client *sshclient.Client, line 
 			c.Env[name] = value
 		}
 	}
+	return c
+}
+
+// tellDropped says that output was lost while nobody was attached.
+func (f *Factory) tellDropped(bytes int64) {
+	f.Console().Warn("%s of output are missing here: the pod keeps the last 4 MiB while nobody is attached", console.Bytes(bytes))
+}
+
+// attach runs a command over a connection, or goes on with it. When the standard
+// streams are a terminal, the command gets one too, and this one is in raw mode
+// meanwhile: the terminal in the pod interprets the keys.
+func (f *Factory) attach(ctx context.Context, client *sshclient.Client, held *sshclient.Held) error {
 	t, ok := f.terminal()
 	if !ok {
-		return client.Run(ctx, c)
+		return held.Attach(ctx, client, nil)
 	}
 	kind, _ := f.Env("TERM")
-	ctx, cancel := context.WithCancel(ctx)
+	watch, cancel := context.WithCancel(ctx)
 	defer cancel()
-	c.TTY = t.TTY(ctx, kind)
+	tty := t.TTY(watch, kind)
 	if err := t.MakeRaw(); err != nil {
 		return err
 	}
 	defer func() { _ = t.Restore() }()
-	return client.Run(ctx, c)
+	return held.Attach(ctx, client, tty)
 }

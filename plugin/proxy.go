@@ -61,6 +61,10 @@ func (o *proxyOptions) Run(cmd *cobra.Command) error {
 		}
 	}()
 	_, err = io.Copy(o.factory.Streams.Out, conn)
+	if ctx.Err() != nil {
+		// ssh ends its ProxyCommand with SIGHUP: that is nothing to tell.
+		return &codeError{exitInterrupted}
+	}
 	return err
 }
 

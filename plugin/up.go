@@ -25,6 +25,9 @@ import (
 // releaseTimeout bounds what is still done after the user has ended `up`.
 const releaseTimeout = 5 * time.Second
 
+// roleUp is the role of the command of `up`: there is one in an environment.
+const roleUp = "up"
+
 type upOptions struct {
 	factory      *Factory
 	file         string
@@ -234,6 +237,24 @@ func (o *upOptions) line(dev *manifest.Dev) string {
 	}
 }
 
+// upCommand is the command of `up`.
+type upCommand struct {
+	factory  *Factory
+	services *services
+	command  sshclient.Command
+}
+
+// New waits for the services.
+func (u *upCommand) New(ctx context.Context) *sshclient.Held {
+	u.services.await(ctx)
+	return sshclient.NewHeld(u.command, roleUp, u.factory.tellDropped)
+}
+
+// Attach runs it on the standard streams.
+func (u *upCommand) Attach(ctx context.Context, client *sshclient.Client, held *sshclient.Held) error {
+	return u.factory.attach(ctx, client, held)
+}
+
 // prepare makes the session: local ports are bound before anything in the
 // cluster changes.
 func (o *upOptions) prepare(ctx context.Context, cluster Cluster, workloads *workload.Client, m *manifest.Manifest, dev *manifest.Dev) (*development, error) {
@@ -261,15 +282,11 @@ func (o *upOptions) prepare(ctx context.Context, cluster Cluster, workloads *wor
 	})
 	connector.Report = func(err error) { d.console.Warn("%v", err) }
 	d.pinForSSH(connector)
-	line := o.line(dev)
 	d.session = &devsession.Session{
 		Name: dev.Name, Environment: d.environment, Connector: connector,
 		Targets: d.targets, Reverses: d.reverses(),
-		Command: func(ctx context.Context, client *sshclient.Client) error {
-			d.services.await(ctx)
-			return f.runRemote(ctx, client, line, o.forwardAgent)
-		},
-		NoWait: o.noWait, Socket: d.socket, Timeout: dev.Timeout.Default, Console: d.console,
+		Command: &upCommand{f, d.services, f.remote(o.line(dev), o.forwardAgent)},
+		NoWait:  o.noWait, Socket: d.socket, Timeout: dev.Timeout.Default, Console: d.console,
 	}
 	return d, nil
 }

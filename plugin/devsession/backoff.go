@@ -36,6 +36,22 @@ func (b *backoff) wait(ctx context.Context) error {
 	}
 }
 
+// Persist attempts until something ends it that another attempt does not mend,
+// or nothing has worked for so long. An attempt tells whether it got anywhere.
+func Persist(ctx context.Context, limit time.Duration, attempt func(context.Context) (worked bool, err error), mends func(error) bool) error {
+	t := newTrying(time.Now(), limit)
+	for {
+		worked, err := attempt(ctx)
+		if err == nil || ctx.Err() != nil || !mends(err) || !t.again(time.Now(), false, worked) {
+			return err
+		}
+		if err := t.wait(ctx); err != nil {
+			return err
+		}
+		t.started = time.Now()
+	}
+}
+
 // trying decides about attempts to connect. It knows no clock.
 type trying struct {
 	backoff

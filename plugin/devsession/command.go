@@ -20,12 +20,21 @@ func (s *Session) runCommand(ctx context.Context, client *sshclient.Client, stat
 			return err
 		}
 		s.Console.Clear()
-		err = s.Command(ctx, client)
+		err = s.overConnection(ctx, client)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		var exit *sshclient.ExitError
+		var refused *sshclient.RefusedError
 		switch {
+		case errors.As(err, &refused), errors.Is(err, sshclient.ErrOldAgent):
+			return err
+		case errors.Is(err, sshclient.ErrGone):
+			s.Console.Warn("%v; running it again", err)
+			if err := s.catchUp(ctx); err != nil {
+				return err
+			}
+			continue
 		case err == nil, errors.As(err, &exit) && !crashed(exit):
 			s.settle(ctx)
 			return err
@@ -46,6 +55,38 @@ func (s *Session) runCommand(ctx context.Context, client *sshclient.Client, stat
 			return fmt.Errorf("waiting for the development container: %w", err)
 		}
 	}
+}
+
+// overConnection runs the command, or goes on with it. When the connection is
+// lost, or given up, the command outlives it; whatever else ends the attempt ends
+// the command.
+func (s *Session) overConnection(ctx context.Context, client *sshclient.Client) error {
+	command, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer end(nil)
+	stop := context.AfterFunc(ctx, func() {
+		if why := context.Cause(ctx); passing(why) {
+			_ = client.Close()
+		} else {
+			end(why)
+		}
+	})
+	defer stop()
+	if s.held == nil {
+		s.held = s.Command.New(command)
+	}
+	err := s.Command.Attach(command, client, s.held)
+	if s.held.Over() {
+		s.held = nil
+	}
+	return err
+}
+
+// catchUp waits for what a command waits for that did not run before.
+func (s *Session) catchUp(ctx context.Context) error {
+	if s.NoWait {
+		return nil
+	}
+	return s.firstFlush(ctx)
 }
 
 // crashed tells whether the dev container ended under its command.

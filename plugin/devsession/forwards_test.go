@@ -111,7 +111,7 @@ func TestForwardsOutliveTheConnection(t *testing.T) {
 			late := asking(t, here, "late", "pod: late")
 			p.proxy.Refuse(false)
 			late()
-			u.writes("ready\nready\n")
+			u.echoes("the same\n")
 		}
 	}
 }

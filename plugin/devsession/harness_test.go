@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -184,6 +185,18 @@ type up struct {
 	stdin       *io.PipeWriter
 	cancel      context.CancelFunc
 	ended       chan error
+	command     sshclient.Command
+	// dropped counts the output that was said to be lost.
+	dropped atomic.Int64
+}
+
+// New and Attach make it its session's command.
+func (u *up) New(context.Context) *sshclient.Held {
+	return sshclient.NewHeld(u.command, "up", func(n int64) { u.dropped.Add(n) })
+}
+
+func (u *up) Attach(ctx context.Context, client *sshclient.Client, held *sshclient.Held) error {
+	return held.Attach(ctx, client, nil)
 }
 
 // session prepares a session that runs a command line and syncs the laptop's
@@ -191,16 +204,13 @@ type up struct {
 func (p *pod) session(line string) *up {
 	p.t.Helper()
 	in, stdin := io.Pipe()
-	input := sshclient.NewInput(in)
 	u := &up{
 		t: p.t, cluster: &cluster{taken: make(chan error, 1)},
 		screen: lab.NewTranscript(), out: lab.NewTranscript(), stdin: stdin, ended: make(chan error, 1),
 	}
+	u.command = sshclient.Command{Line: line, Stdin: sshclient.NewInput(in), Stdout: u.out}
 	u.Session = &Session{
-		Name: "api", Environment: u.cluster, Connector: p.connector(),
-		Command: func(ctx context.Context, client *sshclient.Client) error {
-			return client.Run(ctx, sshclient.Command{Line: line, Stdin: input, Stdout: u.out})
-		},
+		Name: "api", Environment: u.cluster, Connector: p.connector(), Command: u,
 		Socket: filepath.Join(p.dir, "up.sock"), Timeout: lab.Patience,
 		Console: console.New(u.screen, console.Style{}, time.Now),
 	}
@@ -255,6 +265,16 @@ func (u *up) end() error {
 // shows awaits a text on the screen, writes one in the command's output.
 func (u *up) shows(text string)  { u.t.Helper(); u.await(u.screen, text) }
 func (u *up) writes(text string) { u.t.Helper(); u.await(u.out, text) }
+
+// echoes says something to a command that is cat: the connection works, and the
+// command is the same.
+func (u *up) echoes(text string) {
+	u.t.Helper()
+	if _, err := io.WriteString(u.stdin, text); err != nil {
+		u.t.Fatal(err)
+	}
+	u.writes(text)
+}
 
 func (u *up) await(tr *lab.Transcript, text string) {
 	u.t.Helper()

@@ -36,6 +36,15 @@ type Environment interface {
 	Crash(ctx context.Context, pod string, ran time.Time) string
 }
 
+// Command is the user's command.
+type Command interface {
+	// New makes the command, which its first Attach starts. It waits for what
+	// the command needs besides the folders.
+	New(ctx context.Context) *sshclient.Held
+	// Attach runs it over a connection, or goes on with it, as Held's does.
+	Attach(ctx context.Context, client *sshclient.Client, held *sshclient.Held) error
+}
+
 // Session is one run of `up`.
 type Session struct {
 	// Name is the development container's name in the manifest.
@@ -48,8 +57,8 @@ type Session struct {
 	Folders  []*Folder
 	Targets  []Target
 	Reverses []Reverse
-	// Command runs the user's command over a connection, to its end.
-	Command func(ctx context.Context, client *sshclient.Client) error
+	// Command is the user's command.
+	Command Command
 	// NoWait runs the command before what the laptop has is in the pod.
 	NoWait bool
 	// Socket is the path of the control socket.
@@ -67,6 +76,8 @@ type standing struct {
 	link   link
 	pulse  pulse
 	worked bool
+	// held is the command while it runs, over lost connections too; nil before.
+	held *sshclient.Held
 }
 
 // errLost wraps what ended a connection that had worked.
@@ -134,8 +145,7 @@ func (s *Session) runUntilDone(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		lost := errors.Is(err, errLost) || errors.Is(err, ErrUnreachable)
-		if !lost || !trying.again(time.Now(), s.worked, s.synced() > synced) {
+		if !passing(err) || !trying.again(time.Now(), s.worked, s.synced() > synced) {
 			return err
 		}
 		s.Console.Warn("%v; reconnecting to %s", err, s.Name)
@@ -168,6 +178,9 @@ func part(client *sshclient.Client, users *errgroup.Group) {
 	}
 	<-ended
 }
+
+// passing tells what another connection mends.
+func passing(err error) bool { return errors.Is(err, errLost) || errors.Is(err, ErrUnreachable) }
 
 // synced returns how many changes were brought over since the session began.
 func (s *Session) synced() (n int) {
@@ -224,7 +237,12 @@ func (s *Session) attempt(ctx context.Context) error {
 	running.Store(true)
 	start.Done("development container %s is running", s.Name)
 	s.showForwards()
-	return cause(ctx, s.runCommand(ctx, client, status, pod))
+	err = s.runCommand(ctx, client, status, pod)
+	if _, ended := errors.AsType[*sshclient.ExitError](err); ended {
+		// Whatever became of the connection since: the command must not run twice.
+		return err
+	}
+	return cause(ctx, err)
 }
 
 // setLink publishes a connection; nil means that there is none.

@@ -27,8 +27,8 @@ type Folder struct {
 }
 
 // startSync starts to sync every folder over the connection and waits until
-// what the laptop has is in the pod, unless nobody wants to wait. A sync that ends later cancels with its
-// cause.
+// what the laptop has is in the pod, unless nobody wants to wait, or the command
+// runs already. A sync that ends later cancels with its cause.
 func (s *Session) startSync(ctx context.Context, group *errgroup.Group, client *sshclient.Client, cancel context.CancelCauseFunc) error {
 	step := s.Console.Start()
 	for _, f := range s.Folders {
@@ -38,6 +38,9 @@ func (s *Session) startSync(ctx context.Context, group *errgroup.Group, client *
 			}
 			return nil
 		})
+	}
+	if s.held != nil {
+		return nil
 	}
 	if s.NoWait {
 		step.Done("synchronizing; not waiting for it")

@@ -202,6 +202,27 @@ func (c *Client) keepalive(interval time.Duration) {
 	}
 }
 
+// suspect gives the connection up when nothing is heard from the agent soon: the
+// user wants to interrupt, and must not wait until the keepalive notices.
+func (c *Client) suspect() {
+	answered := make(chan struct{})
+	go func() {
+		_, _, _ = c.ssh.SendRequest(keepaliveRequest, true, nil)
+		close(answered)
+	}()
+	seen := c.conn.received.Load()
+	patience := time.NewTimer(2 * answerGrace)
+	defer patience.Stop()
+	select {
+	case <-answered:
+	case <-patience.C:
+		if c.conn.received.Load() == seen {
+			c.conn.fail(errors.New("nothing was heard from it after Ctrl-C"))
+			_ = c.conn.Close()
+		}
+	}
+}
+
 // watchedConn notices what passes.
 type watchedConn struct {
 	net.Conn

@@ -15,6 +15,10 @@ import (
 // stopGrace is how long a command may take to end after SIGTERM.
 const stopGrace = 5 * time.Second
 
+// answerGrace is how long the agent may take to answer at all, when the user
+// wants to go: the network may be dead, and nobody knows it yet.
+const answerGrace = time.Second
+
 // Command is what Run runs in the dev container.
 type Command struct {
 	// Line is the command line for the user's shell in the dev container; ""
@@ -126,6 +130,9 @@ func (s *session) request(kind string, payload []byte) error {
 	return err
 }
 
+// errRefused means that the agent does not know a kind of session.
+var errRefused = errors.New("the agent refuses a session")
+
 // start sends the request that starts what the session is for.
 func (s *session) start(ctx context.Context, kind string, payload []byte) error {
 	ok, err := await(ctx, func() (bool, error) {
@@ -135,7 +142,7 @@ func (s *session) start(ctx context.Context, kind string, payload []byte) error 
 		return s.client.explain(err)
 	}
 	if !ok {
-		return fmt.Errorf("the agent refuses a session of kind %s", kind)
+		return fmt.Errorf("%w of kind %s", errRefused, kind)
 	}
 	return nil
 }
@@ -159,25 +166,46 @@ func (s *session) run(ctx context.Context, cmd Command) error {
 		go s.resize(cmd.TTY.Resize, ended)
 	}
 
-	var result error
-	finished := make(chan struct{})
-	go func() {
-		defer close(finished)
-		result = s.receive(stdout, stderr)
-	}()
+	finished := make(chan error, 1)
+	go func() { finished <- s.receive(stdout, stderr) }()
 	select {
-	case <-finished:
-		return result
+	case err := <-finished:
+		return err
 	case <-ctx.Done():
 	}
-	go func() { _ = s.request("signal", ssh.Marshal(struct{ Name string }{string(ssh.SIGTERM)})) }()
+	stopped(s.client, finished, func() {
+		_ = s.request("signal", ssh.Marshal(struct{ Name string }{string(ssh.SIGTERM)}))
+	})
+	return context.Cause(ctx)
+}
+
+// stopped asks a command to end and tells whether it did so within bounds. Where
+// nothing is heard from the agent there is no use in waiting.
+func stopped(c *Client, finished <-chan error, ask func()) bool {
+	answered := make(chan struct{})
+	go func() {
+		ask()
+		if _, _, err := c.ssh.SendRequest(keepaliveRequest, true, nil); err == nil {
+			close(answered)
+		}
+	}()
+	hearing := time.NewTimer(answerGrace)
+	defer hearing.Stop()
+	select {
+	case <-finished:
+		return true
+	case <-hearing.C:
+		return false
+	case <-answered:
+	}
 	grace := time.NewTimer(stopGrace)
 	defer grace.Stop()
 	select {
 	case <-finished:
+		return true
 	case <-grace.C:
+		return false
 	}
-	return context.Cause(ctx)
 }
 
 // receive copies the output and returns how the command ended.

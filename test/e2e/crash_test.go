@@ -206,7 +206,8 @@ func TestRunnerKilled(t *testing.T) {
 	}
 }
 
-// TestSidecarKilled ends the agent's sidecar; the dev container stays.
+// TestSidecarKilled ends the agent's sidecar; the dev container stays, and the
+// command in it.
 func TestSidecarKilled(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -221,9 +222,9 @@ func TestSidecarKilled(t *testing.T) {
 	p.container("okteto-agent").kill()
 	s.err("reconnecting")
 	p.write("file.txt", "two")
-	s.started(2)
 	s.say("until [ \"$(cat file.txt)\" = two ]; do :; done; cat /tmp/only-here; echo written >from-pod.txt; exit 4")
 	s.out("here\n")
+	s.started(1)
 	if code := s.code(); code != 4 {
 		t.Errorf("up ended with %d, want 4", code)
 	}

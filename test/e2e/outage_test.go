@@ -39,6 +39,7 @@ func TestAPIServerGone(t *testing.T) {
 	s.err("reconnecting to api")
 	p.write("file.txt", "during the outage")
 	p.write("new/file.txt", "made meanwhile")
+	s.say("echo typed meanwhile")
 	r := p.run("", "exec", "--kubeconfig", kubeconfig, "api", "--", "true")
 	if r.code != 255 || !strings.Contains(r.stderr, "error: ") || !strings.Contains(r.stderr, "hint: is the cluster reachable?") {
 		t.Errorf("exec during the outage: exit code %d\n%s", r.code, r.stderr)
@@ -47,9 +48,10 @@ func TestAPIServerGone(t *testing.T) {
 	p.kubectl("exec", p.devPod(), "-c", "main", "--", "sh", "-c", "echo changed meanwhile >/app/pods.txt")
 
 	proxy.Refuse(false)
-	s.started(2)
-	s.say("cat file.txt new/file.txt; echo; echo end >last.txt; exit 6")
+	s.out("typed meanwhile\n")
+	s.say("until [ -e new/file.txt ] && grep -q during file.txt; do :; done; cat file.txt new/file.txt; echo; echo end >last.txt; exit 6")
 	s.out("during the outagemade meanwhile\n")
+	s.started(1)
 	if code := s.code(); code != 6 {
 		t.Errorf("up ended with %d, want 6", code)
 	}
@@ -84,9 +86,9 @@ func TestBlackHole(t *testing.T) {
 	p.write("long.txt", "long")
 	s.err("reconnecting to api")
 	proxy.BlackHole(false)
-	s.started(2)
-	s.say("cat long.txt; exit 7")
+	s.say("until [ -e long.txt ]; do :; done; cat long.txt; exit 7")
 	s.out("long")
+	s.started(1)
 	if code := s.code(); code != 7 {
 		t.Errorf("up ended with %d, want 7", code)
 	}
