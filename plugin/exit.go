@@ -202,6 +202,7 @@ func hintPod(err error) string {
 func hintSession(err error) string {
 	var port *devsession.PortError
 	var here *notHereError
+	var session *sessionError
 	switch {
 	case errors.As(err, &here) && here.Holder != "":
 		return "run this command there, where `up` runs; `kubectl okteto status` works from everywhere"
@@ -211,6 +212,12 @@ func hintSession(err error) string {
 		return "use a local port of 1024 or above, or let the program bind it: sudo setcap cap_net_bind_service=+ep <path of kubectl-okteto>"
 	case errors.As(err, &port):
 		return "choose another local port in `forward`, or end the process that has it"
+	case errors.As(err, &session) && session.some:
+		return "`kubectl okteto attach-session --list` shows them all"
+	case errors.As(err, &session):
+		return "`kubectl okteto exec` starts one"
+	case errors.Is(err, sshclient.ErrOldAgent):
+		return "`kubectl okteto up` renews the agent"
 	case errors.Is(err, sshclient.ErrHostKeyMismatch):
 		return "somebody else answers in the agent's place, or the pod was replaced this moment: try again"
 	case errors.Is(err, manifest.ErrNotFound):

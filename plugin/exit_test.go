@@ -106,6 +106,9 @@ func TestHint(t *testing.T) {
 		{&devsession.PortError{Privileged: true}, "use a local port of 1024 or above, or let the program bind it: " +
 			"sudo setcap cap_net_bind_service=+ep <path of kubectl-okteto>"},
 		{&devsession.PortError{}, "choose another local port in `forward`, or end the process that has it"},
+		{&sessionError{text: "which", some: true}, "`kubectl okteto attach-session --list` shows them all"},
+		{&sessionError{text: "none"}, "`kubectl okteto exec` starts one"},
+		{sshclient.ErrOldAgent, "`kubectl okteto up` renews the agent"},
 		{sshclient.ErrHostKeyMismatch, "somebody else answers in the agent's place, or the pod was replaced this moment: try again"},
 		{&manifest.NotFoundError{}, "no manifest is needed with a name: `kubectl okteto up <name>`, and the same with down, exec and status"},
 	} {

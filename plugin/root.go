@@ -28,6 +28,6 @@ func newRootCmd(f *Factory) *cobra.Command {
 	root.SetOut(f.Streams.Out)
 	root.SetErr(f.Streams.ErrOut)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err: err} })
-	root.AddCommand(newUpCmd(f), newDownCmd(f), newExecCmd(f), newRestartCmd(f), newStatusCmd(f), newSyncCmd(f), newSchemaCmd(f), newVersionCmd(f), newProxyCmd(f))
+	root.AddCommand(newUpCmd(f), newDownCmd(f), newExecCmd(f), newAttachSessionCmd(f), newRestartCmd(f), newStatusCmd(f), newSyncCmd(f), newSchemaCmd(f), newVersionCmd(f), newProxyCmd(f))
 	return root
 }

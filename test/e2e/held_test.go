@@ -3,9 +3,13 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
+
+	"github.com/creack/pty"
 )
 
 // numbers are the lines that seq writes.
@@ -85,5 +89,66 @@ func TestExecSaysThatItsProcessIsGone(t *testing.T) {
 	proxy.Refuse(false)
 	if code := s.code(); code != 255 || !strings.Contains(s.Stderr.String(), "the command is gone") {
 		t.Errorf("exec ended with %d\n%s", code, s.Stderr)
+	}
+}
+
+// TestAttachSession has several terminals on the command of up, one of them on
+// another machine.
+func TestAttachSession(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.deployed("api")
+	p.write("okteto.yaml", manifest)
+	if r := p.run("", "up", "--", "true"); r.code != 0 {
+		t.Fatal(r.stderr)
+	}
+	if r := p.run("", "attach-session"); r.code != 255 || !strings.Contains(r.stderr, "no command of `up` or `exec` runs") {
+		t.Errorf("without a command: %d\n%s", r.code, r.stderr)
+	}
+	s, terminal := p.onTerminal("up", "--", "sh", "-c", "stty -echo; while read -r line; do echo \"got $line\"; stty size; done; exit 4")
+	if err := pty.Setsize(terminal, &pty.Winsize{Rows: 30, Cols: 90}); err != nil {
+		t.Fatal(err)
+	}
+	write := func(f *os.File, text string) {
+		if _, err := f.WriteString(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// sized asks for the size until it is as it should be.
+	sized := func(s *session, f *os.File, want string) {
+		eventually(t, "the size is "+want, func() bool {
+			write(f, "size\r")
+			s.out("got size")
+			return strings.HasSuffix(strings.TrimSpace(s.Stdout.String()), "\n"+want)
+		})
+	}
+	sized(s, terminal, "30 90")
+	other := p.elsewhere()
+	o, second := other.onTerminal("attach-session", "--name", "api")
+	if err := pty.Setsize(second, &pty.Winsize{Rows: 20, Cols: 120}); err != nil {
+		t.Fatal(err)
+	}
+	sized(o, second, "20 90")
+	write(second, "typed elsewhere\r")
+	s.out("got typed elsewhere")
+	var list []struct {
+		Session, Role string
+		Clients       int
+	}
+	if err := json.Unmarshal([]byte(p.ok("attach-session", "--list", "-o", "json").stdout), &list); err != nil {
+		t.Fatal(err)
+	}
+	if len(list) != 1 || list[0].Role != "up" || list[0].Clients != 2 {
+		t.Errorf("listed as %+v", list)
+	}
+	write(second, "\r~.")
+	if err := o.Cmd.Wait(); err != nil {
+		t.Errorf("leaving: %v\n%s", err, o.Stdout)
+	}
+	sized(s, terminal, "30 90")
+	write(terminal, "\x04")
+	_ = s.Cmd.Wait()
+	if code := s.Cmd.ProcessState.ExitCode(); code != 4 {
+		t.Errorf("up ended with %d, want 4\n%s", code, s.Stdout)
 	}
 }
