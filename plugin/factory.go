@@ -45,6 +45,8 @@ type Factory struct {
 	Dir, Home string
 	// Executable is the path of this binary, for ssh_config's ProxyCommand.
 	Executable string
+	// Args is the command line, the program's name first.
+	Args []string
 	// Now tells the time.
 	Now func() time.Time
 

@@ -16,6 +16,7 @@ func Main(ctx context.Context, args []string, env func(string) (string, bool), s
 	if err != nil {
 		return exitCode(newConsole(streams, env, nil), err)
 	}
+	factory.Args = args
 	root := newRootCmd(factory)
 	root.SetArgs(args[1:])
 	command, err := root.ExecuteContextC(ctx)

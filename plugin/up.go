@@ -38,6 +38,7 @@ type upOptions struct {
 	noWait       bool
 	forwardAgent bool
 	show         showOptions
+	detach       detachOptions
 	name         string
 	command      []string
 }
@@ -55,11 +56,16 @@ The development container stays when the command has ended: 'up' again comes
 back to it, 'down' gives the original back. Without a manifest, name a workload:
 this folder is synced to its working directory.
 
+--detach returns as soon as the command runs: sync, forwards and the command go on
+in the background. 'attach-session' shows the command, 'status' how it is, 'down'
+ends it.
+
 --dry-run prints the objects that would be written, --diff how they differ from
 what is in the cluster; neither changes anything there. --diff ends with 1 when
 there are differences.`,
 		Example: `  kubectl okteto up
   kubectl okteto up api -- npm test
+  kubectl okteto up --detach
   kubectl okteto up statefulset/db -n staging
   kubectl okteto up -l app=api,tier!=worker
   kubectl okteto up api --dry-run -o yaml`,
@@ -74,6 +80,7 @@ there are differences.`,
 	flags.BoolVar(&o.noWait, "no-wait", false, "run the command before what this machine has is in the pod")
 	flags.BoolVarP(&o.forwardAgent, "forward-agent", "A", false, "let the command use your ssh-agent")
 	o.show.addFlags(cmd)
+	o.detach.addFlags(cmd)
 	return cmd
 }
 
@@ -103,12 +110,26 @@ func (o *upOptions) Validate() error {
 	if o.remote < 0 || o.remote > 65535 {
 		return usagef("--remote %d is not a port", o.remote)
 	}
+	if o.detach.asked && o.show.asked() {
+		return usagef("--detach runs the command, --dry-run and --diff run none")
+	}
 	return o.show.validate()
 }
 
 // Run develops until the command ends.
 func (o *upOptions) Run(cmd *cobra.Command) error {
-	return statusOf(o.run(cmd.Context()))
+	if o.detach.asked {
+		return statusOf(o.startInBackground(cmd.Context()))
+	}
+	if !o.detach.inside {
+		return statusOf(o.run(cmd.Context()))
+	}
+	if err := o.detach.enter(o.factory); err != nil {
+		return err
+	}
+	err := o.run(cmd.Context())
+	o.detach.tellEnd(o.factory.Console(), err)
+	return statusOf(err)
 }
 
 func (o *upOptions) run(ctx context.Context) error {
@@ -244,6 +265,15 @@ type upCommand struct {
 	command  sshclient.Command
 }
 
+// userCommand is the command, here or in the background.
+func (o *upOptions) userCommand(d *development) (devsession.Command, error) {
+	command := upCommand{o.factory, d.services, o.factory.remote(o.line(d.dev), o.forwardAgent)}
+	if o.detach.behind == nil {
+		return &command, nil
+	}
+	return newDetached(command, o.detach.behind, d.socket, d.dev.Name)
+}
+
 // New waits for the services.
 func (u *upCommand) New(ctx context.Context) *sshclient.Held {
 	u.services.await(ctx)
@@ -280,12 +310,17 @@ func (o *upOptions) prepare(ctx context.Context, cluster Cluster, workloads *wor
 	connector := f.newConnector(cluster, workloads, key, access{
 		port: d.agentPort(), authorized: func() bool { return d.environment.swapped.Authorized },
 	})
+	command, err := o.userCommand(d)
+	if err != nil {
+		d.close()
+		return nil, err
+	}
 	connector.Report = func(err error) { d.console.Warn("%v", err) }
 	d.pinForSSH(connector)
 	d.session = &devsession.Session{
 		Name: dev.Name, Environment: d.environment, Connector: connector,
 		Targets: d.targets, Reverses: d.reverses(),
-		Command: &upCommand{f, d.services, f.remote(o.line(dev), o.forwardAgent)},
+		Command: command,
 		NoWait:  o.noWait, Socket: d.socket, Timeout: dev.Timeout.Default, Console: d.console,
 	}
 	return d, nil

@@ -68,7 +68,7 @@ func (a *attachment) stop(finished <-chan error) {
 func (a *attachment) run(tty *TTY) error {
 	h := a.held
 	q := h.request
-	if tty != nil {
+	if tty != nil && tty.Width > 0 {
 		q.Size = &attach.Size{Cols: uint16(tty.Width), Rows: uint16(tty.Height)}
 	}
 	if h.attached {

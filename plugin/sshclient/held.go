@@ -139,6 +139,9 @@ func (h *Held) Attach(ctx context.Context, c *Client, tty *TTY) error {
 
 // goOn takes over where the agent goes on.
 func (h *Held) goOn(at attach.Position) error {
+	if !h.attached && h.command.Started != nil {
+		h.command.Started()
+	}
 	lost := at.Stdout - h.request.Stdout + at.Stderr - h.request.Stderr
 	h.attached, h.request.Stdout, h.request.Stderr = true, at.Stdout, at.Stderr
 	if lost > 0 {

@@ -36,6 +36,9 @@ type Command struct {
 	// Stdout and Stderr take the command's output; nil drops it. With a
 	// terminal, all comes to Stdout.
 	Stdout, Stderr io.Writer
+	// Started is called when a held command has been started; nil means that
+	// nobody wants to know.
+	Started func()
 	// ForwardAgent lets the command use the ssh-agent at Config.AgentSocket.
 	ForwardAgent bool
 }

@@ -18,7 +18,8 @@ type Size struct {
 type TTY struct {
 	// Term is the kind of terminal, as in the variable TERM.
 	Term string
-	// Width and Height are the size in characters at the start.
+	// Width and Height are the size in characters at the start; 0 means, for a
+	// held command, that only its other terminals have one.
 	Width, Height int
 	// Resize tells of new sizes; nil means that there will be none.
 	Resize <-chan Size

@@ -152,3 +152,40 @@ func TestAttachSession(t *testing.T) {
 		t.Errorf("up ended with %d, want 4\n%s", code, s.Stdout)
 	}
 }
+
+// TestDetach lets up go on in the background: it syncs, its command can be
+// attached to, and down ends it.
+func TestDetach(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.deployed("api")
+	before := p.snapshot("deploy/api")
+	p.write("okteto.yaml", manifest)
+	if r := p.run("", "up", "--detach", "none-such"); r.code != 255 || !strings.Contains(r.stderr, "error: ") {
+		t.Errorf("a container that is not there: %d\n%s", r.code, r.stderr)
+	}
+	r := p.ok("up", "--detach", "--", "sh", "-c", "echo started; while read -r line; do echo \"got $line\"; done")
+	for _, text := range []string{"connected to pod", "api goes on in the background", "kubectl okteto attach-session up --name api"} {
+		if !strings.Contains(r.stderr, text) {
+			t.Errorf("%q is missing in\n%s", text, r.stderr)
+		}
+	}
+	_, file, _ := strings.Cut(r.stderr, "its output is in ")
+	file, _, _ = strings.Cut(file, "\n")
+	eventually(t, "the log has the output", func() bool {
+		log, err := os.ReadFile(file)
+		return err == nil && strings.Contains(string(log), "started")
+	})
+	p.write("later.txt", "saved later")
+	if r := p.ok("exec", "api", "--", "cat", "later.txt"); r.stdout != "saved later" {
+		t.Errorf("what was saved later: %q", r.stdout)
+	}
+	s, terminal := p.onTerminal("attach-session")
+	s.out("started")
+	if _, err := terminal.WriteString("hello\r"); err != nil {
+		t.Fatal(err)
+	}
+	s.out("got hello")
+	p.restores("deploy/api", before, "api")
+	eventually(t, "the process in the background ends", func() bool { return p.run("", "sync", "list").code == 1 })
+}
