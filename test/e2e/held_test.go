@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/creack/pty"
 )
@@ -188,4 +189,31 @@ func TestDetach(t *testing.T) {
 	s.out("got hello")
 	p.restores("deploy/api", before, "api")
 	eventually(t, "the process in the background ends", func() bool { return p.run("", "sync", "list").code == 1 })
+}
+
+// TestCtrlCInABlackHole presses Ctrl-C while a command has the terminal and the
+// network is dead, which nobody knows yet: the first finds out, the second ends up.
+func TestCtrlCInABlackHole(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.deployed("api")
+	p.write("okteto.yaml", manifest)
+	proxy, kubeconfig := p.outage()
+	s, terminal := p.onTerminal("up", "--kubeconfig", kubeconfig, "--", "sh", "-c", "echo ready; exec sleep 1000")
+	s.out("ready")
+	proxy.BlackHole(true)
+	press := func() {
+		if _, err := terminal.WriteString("\x03"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	press()
+	s.out("nothing was heard from it after Ctrl-C; reconnecting to api")
+	press()
+	asked := time.Now()
+	_ = s.Cmd.Wait()
+	if code := s.Cmd.ProcessState.ExitCode(); code != 130 {
+		t.Errorf("up ended with %d, want 130\n%s", code, s.Stdout)
+	}
+	t.Logf("it took %v to end", time.Since(asked))
 }
