@@ -67,12 +67,14 @@ func (s *services) find(ctx context.Context) error {
 func (s *services) join(main *environment) error {
 	var all []*service
 	for _, one := range s.all {
-		spec := &one.spec
-		if one.found.String() == main.found.String() {
+		var spec *workload.Spec
+		i := slices.IndexFunc(all, func(o *service) bool { return o.found.String() == one.found.String() })
+		switch {
+		case one.found.String() == main.found.String():
 			spec = &main.spec
-		} else if i := slices.IndexFunc(all, func(o *service) bool { return o.found.String() == one.found.String() }); i >= 0 {
+		case i >= 0:
 			spec = &all[i].spec
-		} else {
+		default:
 			all = append(all, one)
 			continue
 		}

@@ -195,7 +195,7 @@ func stopped(c *Client, finished <-chan error, ask func()) bool {
 	hearing := time.NewTimer(answerGrace)
 	defer hearing.Stop()
 	select {
-	case <-finished:
+	case <-finished: //nolint:errcheck // that it has ended is all that is asked
 		return true
 	case <-hearing.C:
 		return false
@@ -204,7 +204,7 @@ func stopped(c *Client, finished <-chan error, ask func()) bool {
 	grace := time.NewTimer(stopGrace)
 	defer grace.Stop()
 	select {
-	case <-finished:
+	case <-finished: //nolint:errcheck // that it has ended is all that is asked
 		return true
 	case <-grace.C:
 		return false
