@@ -68,6 +68,10 @@ func ours() []key {
 		{name: "pod_start_s", unit: "s"},
 		{name: "swap_ratio", target: 1.5},
 		{name: "restore_s", unit: "s"},
+		{name: "tunnel_mib_s", unit: "MiB/s"},
+		{name: "tunnel_ratio", least: 0.85},
+		{name: "forward_conns", least: tunnelConns},
+		{name: "keystroke_p99_ms", unit: "ms", target: 15},
 		{name: "agent_bytes", unit: "B", target: 12 << 20},
 		{name: "matrix_pass", least: 32},
 	}
@@ -93,6 +97,7 @@ func peers() []key {
 		key{name: "syncthing_edit_p95_ms", unit: "ms", of: "edit_p95_ms", peer: "syncthing"},
 		key{name: "mutagen_edit_p50_ms", unit: "ms", of: "edit_p50_ms", peer: "mutagen"},
 		key{name: "mutagen_edit_p95_ms", unit: "ms", of: "edit_p95_ms", peer: "mutagen"},
+		key{name: "port_forward_mib_s", unit: "MiB/s", of: "tunnel_mib_s", peer: "kubectl port-forward"},
 	)
 }
 
@@ -135,6 +140,8 @@ func measurements() []measurement {
 		{`agent_bytes`, (*bench).agentSize},
 		{`up_.*|pod_restart_s`, (*bench).starting},
 		{`swap_.*|pod_start_s|restore_s`, (*bench).swapping},
+		{`tunnel_.*|port_forward_mib_s|forward_conns`, (*bench).tunnels},
+		{`keystroke_p99_ms`, (*bench).keystrokes},
 		{`seeded_t1_bytes`, (*bench).seeded},
 		{`(initial|resume|tar|kubectl_cp|rsync|rsync_resume)_t1_.*|initial_(files|s|ratio)|tar_exec_s`, func(b *bench, ctx context.Context) error { return b.starts(ctx, t1) }},
 		{`(initial|resume|tar|kubectl_cp|rsync|rsync_resume)_t2_.*`, func(b *bench, ctx context.Context) error { return b.starts(ctx, t2) }},

@@ -63,6 +63,8 @@ type session struct {
 	dir string
 	// tree is what the folder holds; "" for something of its own.
 	tree tree
+	// manifest is the text of its okteto.yaml; "" for none.
+	manifest string
 	// via is the way to the API server; nil for the direct one.
 	via *route
 	// synced is the time from the connection to the end of the first sync,
@@ -77,6 +79,11 @@ func (b *bench) up(ctx context.Context, s session) (*session, error) {
 	args := []string{"up"}
 	if s.via != nil {
 		args = append(args, "--kubeconfig", s.via.kubeconfig)
+	}
+	if s.manifest != "" {
+		if err := errors.Join(os.MkdirAll(s.dir, 0o755), os.WriteFile(filepath.Join(s.dir, "okteto.yaml"), []byte(s.manifest), 0o644)); err != nil {
+			return nil, err
+		}
 	}
 	began := time.Now()
 	var err error
@@ -193,18 +200,26 @@ func (b *bench) inPod(ctx context.Context, s *session, args ...string) *exec.Cmd
 
 // far starts a probe of the synced folder in the pod, near one on the laptop.
 func (b *bench) far(ctx context.Context, s *session) (*probe.Client, error) {
+	if err := b.bringProbe(ctx, s); err != nil {
+		return nil, err
+	}
+	return probe.Start(b.inPod(ctx, s, scratch+"/probe", app))
+}
+
+// bringProbe puts the probe's binary into the pod.
+func (b *bench) bringProbe(ctx context.Context, s *session) error {
 	binary, err := os.Open(b.probe)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer binary.Close()
 	const install = "cat >" + scratch + "/probe.new && chmod +x " + scratch + "/probe.new && mv " + scratch + "/probe.new " + scratch + "/probe"
 	cmd := b.inPod(ctx, s, "sh", "-c", install)
 	cmd.Stdin = binary
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("bringing the probe to the pod: %w: %s", err, out)
+		return fmt.Errorf("bringing the probe to the pod: %w: %s", err, out)
 	}
-	return probe.Start(b.inPod(ctx, s, scratch+"/probe", app))
+	return nil
 }
 
 func (b *bench) near(ctx context.Context, dir string) (*probe.Client, error) {

@@ -1,5 +1,5 @@
-// Command probe serves package probe for the folder that it is given, over
-// its standard input and output.
+// Command probe serves package probe over its standard input and output: for
+// the folder that it is given, or on the TCP address behind "streams".
 package main
 
 import (
@@ -10,11 +10,17 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: probe FOLDER")
+	var err error
+	switch args := os.Args[1:]; {
+	case len(args) == 2 && args[0] == "streams":
+		err = probe.ServeStreams(args[1], os.Stdin, os.Stdout)
+	case len(args) == 1:
+		err = probe.Serve(args[0], os.Stdin, os.Stdout)
+	default:
+		fmt.Fprintln(os.Stderr, "usage: probe FOLDER | probe streams ADDRESS")
 		os.Exit(2)
 	}
-	if err := probe.Serve(os.Args[1], os.Stdin, os.Stdout); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "probe:", err)
 		os.Exit(1)
 	}
