@@ -49,9 +49,7 @@ func (c *Connector) Connect(ctx context.Context, pod string) (*sshclient.Client,
 		if err != nil {
 			return err
 		}
-		client, err = sshclient.NewClient(ctx, conn, sshclient.Config{
-			Signer: c.Signer, HostKey: hostKey, AgentSocket: c.AgentSocket, Report: c.Report,
-		})
+		client, err = c.login(ctx, conn, hostKey)
 		return err
 	})
 	if err != nil {
@@ -61,6 +59,22 @@ func (c *Connector) Connect(ctx context.Context, pod string) (*sshclient.Client,
 		return nil, fmt.Errorf("connecting to pod %s: %w", pod, err)
 	}
 	return client, nil
+}
+
+// again makes another connection to the agent that client is connected to: one
+// that runs, and whose host key is known.
+func (c *Connector) again(ctx context.Context, pod string, client *sshclient.Client) (*sshclient.Client, error) {
+	conn, err := c.Dial(ctx, pod)
+	if err != nil {
+		return nil, err
+	}
+	return c.login(ctx, conn, func(context.Context) (ssh.PublicKey, error) { return client.HostKey(), nil })
+}
+
+func (c *Connector) login(ctx context.Context, conn net.Conn, hostKey func(context.Context) (ssh.PublicKey, error)) (*sshclient.Client, error) {
+	return sshclient.NewClient(ctx, conn, sshclient.Config{
+		Signer: c.Signer, HostKey: hostKey, AgentSocket: c.AgentSocket, Report: c.Report,
+	})
 }
 
 // pin asks for the host key, once, while the connection is being made: the two

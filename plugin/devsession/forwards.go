@@ -114,7 +114,11 @@ func (s *Session) serveForward(ctx context.Context, t Target) error {
 // forward connects one local connection with an address in the pod.
 func (s *Session) forward(ctx context.Context, local net.Conn, address string) error {
 	defer func() { _ = local.Close() }()
-	client, err := s.link.get(ctx)
+	lines, err := s.link.get(ctx)
+	if err != nil {
+		return err
+	}
+	client, err := lines.of(forwarding)
 	if err != nil {
 		return err
 	}
@@ -136,12 +140,16 @@ type Reverse struct {
 
 // startReverses opens the reverse tunnels. One that cannot be opened is a
 // warning: the rest of the session works without it.
-func (s *Session) startReverses(ctx context.Context, group *errgroup.Group, client *sshclient.Client) {
+func (s *Session) startReverses(ctx context.Context, group *errgroup.Group, l *lines) {
 	for _, r := range s.Reverses {
 		group.Go(func() error {
+			client, err := l.of(forwarding)
+			if err != nil {
+				return nil // all are lost then
+			}
 			var d net.Dialer
 			bind := net.JoinHostPort("127.0.0.1", strconv.Itoa(r.Remote))
-			err := client.RemoteForward(ctx, bind, func(ctx context.Context) (net.Conn, error) {
+			err = client.RemoteForward(ctx, bind, func(ctx context.Context) (net.Conn, error) {
 				return d.DialContext(ctx, "tcp", r.Local)
 			})
 			if err != nil && ctx.Err() == nil && !errors.Is(err, io.EOF) {

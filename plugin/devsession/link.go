@@ -3,23 +3,21 @@ package devsession
 import (
 	"context"
 	"sync"
-
-	"github.com/kubectl-okteto/kubectl-okteto/plugin/sshclient"
 )
 
-// link is the connection that works at the moment, if any. Forwards outlive a
-// connection: they wait here for the next one. The zero value has none.
+// link has the connections that work at the moment, if any. Forwards outlive
+// them: they wait here for the next ones. The zero value has none.
 type link struct {
 	mu      sync.Mutex
-	client  *sshclient.Client
+	lines   *lines
 	changed chan struct{}
 }
 
-// set replaces the connection; nil means that there is none.
-func (l *link) set(client *sshclient.Client) {
+// set replaces the connections; nil means that there are none.
+func (l *link) set(lines *lines) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.client = client
+	l.lines = lines
 	if l.changed != nil {
 		close(l.changed)
 		l.changed = nil
@@ -30,21 +28,21 @@ func (l *link) set(client *sshclient.Client) {
 func (l *link) connected() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.client != nil
+	return l.lines != nil
 }
 
-// get waits for a connection.
-func (l *link) get(ctx context.Context) (*sshclient.Client, error) {
+// get waits for connections.
+func (l *link) get(ctx context.Context) (*lines, error) {
 	for {
 		l.mu.Lock()
-		client := l.client
+		lines := l.lines
 		if l.changed == nil {
 			l.changed = make(chan struct{})
 		}
 		changed := l.changed
 		l.mu.Unlock()
-		if client != nil {
-			return client, nil
+		if lines != nil {
+			return lines, nil
 		}
 		select {
 		case <-changed:

@@ -161,20 +161,20 @@ func (s *Session) runUntilDone(ctx context.Context) error {
 // connection is news that may take a second to get there.
 const farewell = 100 * time.Millisecond
 
-// part ends a connection, if there is one, and waits until nothing uses it. On
-// one that is full nothing ends by itself.
-func part(client *sshclient.Client, users *errgroup.Group) {
+// part ends the connections, if there are any, and waits until nothing uses
+// them. On one that is full nothing ends by itself.
+func part(l *lines, users *errgroup.Group) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		_ = users.Wait() // what failed is known
 	}()
-	if client != nil {
+	if l != nil {
 		select {
 		case <-ended:
 		case <-time.After(farewell):
 		}
-		_ = client.Close()
+		l.close()
 	}
 	<-ended
 }
@@ -194,10 +194,10 @@ func (s *Session) synced() (n int) {
 func (s *Session) attempt(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	group, groupCtx := errgroup.WithContext(ctx)
-	var client *sshclient.Client
+	var l *lines
 	defer func() {
 		cancel(nil)
-		part(client, group)
+		part(l, group)
 	}()
 	start := s.Console.Start()
 	// From the command's start on the terminal is the command's.
@@ -210,26 +210,24 @@ func (s *Session) attempt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if client, err = s.connect(ctx, pod); err != nil {
+	client, err := s.connect(ctx, pod)
+	if err != nil {
 		if s.worked && ctx.Err() == nil && !s.Connector.final(err) {
 			err = lostError(err)
 		}
 		return err
 	}
-	group.Go(func() error {
-		cancel(lostError(client.Wait()))
-		return nil
-	})
+	l = newLines(client, group, cancel, func() (*sshclient.Client, error) { return s.another(ctx, pod, client) })
 	status, err := watchStatus(groupCtx, client)
 	if err != nil {
 		return cause(ctx, err)
 	}
-	s.setLink(client)
+	s.setLink(l)
 	defer s.setLink(nil)
-	if err := s.startSync(groupCtx, group, client, cancel); err != nil {
+	if err := s.startSync(groupCtx, group, l, cancel); err != nil {
 		return cause(ctx, err)
 	}
-	s.startReverses(groupCtx, group, client)
+	s.startReverses(groupCtx, group, l)
 	if _, err := status.await(ctx, func(st config.Status) bool { return st.Runner.Running }); err != nil {
 		return cause(ctx, err)
 	}
@@ -245,9 +243,9 @@ func (s *Session) attempt(ctx context.Context) error {
 	return cause(ctx, err)
 }
 
-// setLink publishes a connection; nil means that there is none.
-func (s *Session) setLink(client *sshclient.Client) {
-	s.link.set(client)
+// setLink publishes the connections; nil means that there are none.
+func (s *Session) setLink(l *lines) {
+	s.link.set(l)
 	s.pulse.beat()
 }
 
@@ -289,6 +287,13 @@ func (s *Session) connect(ctx context.Context, pod string) (*sshclient.Client, e
 	}
 	step.Done("connected to pod %s", pod)
 	return client, nil
+}
+
+// another connects within the timeout to the agent that client is connected to.
+func (s *Session) another(ctx context.Context, pod string, client *sshclient.Client) (*sshclient.Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+	defer cancel()
+	return s.Connector.again(ctx, pod, client)
 }
 
 // cause prefers why ctx ended over the error that its end led to.

@@ -533,7 +533,7 @@ func TestTryingGoesOnWhileSomethingMoves(t *testing.T) {
 func TestLinkWakesAllWhoWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l link
-		client := &sshclient.Client{}
+		connections := &lines{}
 		ctx, cancel := context.WithCancel(t.Context())
 		got := make(chan error, 4)
 		for i := range 4 {
@@ -543,8 +543,8 @@ func TestLinkWakesAllWhoWait(t *testing.T) {
 			}
 			go func() {
 				c, err := l.get(ctx)
-				if err == nil && c != client {
-					err = errors.New("another client")
+				if err == nil && c != connections {
+					err = errors.New("others")
 				}
 				got <- err
 			}()
@@ -559,7 +559,7 @@ func TestLinkWakesAllWhoWait(t *testing.T) {
 		if len(got) > 0 {
 			t.Error("no connection woke somebody")
 		}
-		l.set(client)
+		l.set(connections)
 		for range 3 {
 			if err := <-got; err != nil {
 				t.Error(err)

@@ -11,7 +11,6 @@ import (
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/console"
-	"github.com/kubectl-okteto/kubectl-okteto/plugin/sshclient"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/engine"
 )
@@ -29,11 +28,11 @@ type Folder struct {
 // startSync starts to sync every folder over the connection and waits until
 // what the laptop has is in the pod, unless nobody wants to wait, or the command
 // runs already. A sync that ends later cancels with its cause.
-func (s *Session) startSync(ctx context.Context, group *errgroup.Group, client *sshclient.Client, cancel context.CancelCauseFunc) error {
+func (s *Session) startSync(ctx context.Context, group *errgroup.Group, l *lines, cancel context.CancelCauseFunc) error {
 	step := s.Console.Start()
 	for _, f := range s.Folders {
 		group.Go(func() error {
-			if err := f.run(ctx, client); ctx.Err() == nil {
+			if err := f.run(ctx, l); ctx.Err() == nil {
 				cancel(f.ended(err))
 			}
 			return nil
@@ -114,7 +113,11 @@ func (s *Session) stopped() bool {
 	return slices.ContainsFunc(s.Folders, func(f *Folder) bool { return f.Leader.Status().State == engine.Stopped })
 }
 
-func (f *Folder) run(ctx context.Context, client *sshclient.Client) error {
+func (f *Folder) run(ctx context.Context, l *lines) error {
+	client, err := l.of(syncing)
+	if err != nil {
+		return err
+	}
 	channel, err := client.Subsystem(ctx, config.SubsystemSync)
 	if err != nil {
 		return fmt.Errorf("opening the channel: %w", err)

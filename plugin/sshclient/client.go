@@ -58,6 +58,7 @@ type Config struct {
 type Client struct {
 	ssh         *ssh.Client
 	conn        *watchedConn
+	hostKey     ssh.PublicKey
 	agentSocket string
 	report      func(error)
 	// alive ends when the connection is over, with the reason as its cause:
@@ -106,6 +107,7 @@ func NewClient(ctx context.Context, conn net.Conn, cfg Config) (*Client, error) 
 	c := &Client{
 		ssh:         ssh.NewClient(sshConn, channels, requests),
 		conn:        watched,
+		hostKey:     pin.key,
 		agentSocket: cfg.AgentSocket,
 		report:      cfg.Report,
 		alive:       alive,
@@ -114,6 +116,9 @@ func NewClient(ctx context.Context, conn net.Conn, cfg Config) (*Client, error) 
 	go c.keepalive(cfg.Keepalive)
 	return c, nil
 }
+
+// HostKey returns the host key of the server.
+func (c *Client) HostKey() ssh.PublicKey { return c.hostKey }
 
 // ciphers prefers AES-GCM where the machine has it in hardware, as the agent's
 // usually does too: it is half as expensive as ChaCha20-Poly1305 there.
