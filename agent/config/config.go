@@ -59,6 +59,14 @@ const (
 	// PingRequest is a global SSH request that the agent answers with
 	// success.
 	PingRequest = "dev.okteto.com/ping"
+
+	// DirectUDP and ForwardedUDP are the channels of UDP's flows, UDPForward
+	// and CancelUDPForward the requests for the latter; datagram/SPEC.md says
+	// what they carry.
+	DirectUDP        = "direct-udp@dev.okteto.com"
+	ForwardedUDP     = "forwarded-udp@dev.okteto.com"
+	UDPForward       = "udp-forward@dev.okteto.com"
+	CancelUDPForward = "cancel-udp-forward@dev.okteto.com"
 )
 
 //go:embed VERSION

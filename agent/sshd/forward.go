@@ -24,15 +24,19 @@ const (
 	maxForwards = 256
 )
 
+// channelOpen is what the channels of TCP and UDP are opened with, either way
+// (RFC 4254, section 7.2).
+type channelOpen struct {
+	Host       string
+	Port       uint32
+	OriginHost string
+	OriginPort uint32
+}
+
 // serveDirectTCP handles direct-tcpip (RFC 4254, section 7.2): a local forward
 // to an address that the pod can reach.
 func (s *Server) serveDirectTCP(_ *ssh.Server, _ *gossh.ServerConn, newChannel gossh.NewChannel, ctx ssh.Context) {
-	var r struct {
-		Host       string
-		Port       uint32
-		OriginHost string
-		OriginPort uint32
-	}
+	var r channelOpen
 	if err := gossh.Unmarshal(newChannel.ExtraData(), &r); err != nil || r.Port > 65535 {
 		reject(newChannel, fmt.Errorf("malformed request"))
 		return
@@ -122,19 +126,20 @@ func closeWrite(conn net.Conn) {
 type remoteForwards struct {
 	server *Server
 	mu     sync.Mutex
-	open   map[forwardKey][]net.Listener
+	open   map[forwardKey][]io.Closer
 }
 
 // forwardKey is what a client asked for, by which it also cancels.
 type forwardKey struct {
 	conn *gossh.ServerConn
-	unix bool
-	host string
-	port uint32
+	// network is tcp, udp, or unix, whose host is a path.
+	network string
+	host    string
+	port    uint32
 }
 
 func newRemoteForwards(s *Server) *remoteForwards {
-	return &remoteForwards{server: s, open: map[forwardKey][]net.Listener{}}
+	return &remoteForwards{server: s, open: map[forwardKey][]io.Closer{}}
 }
 
 type tcpForward struct {
@@ -159,14 +164,9 @@ func (f *remoteForwards) listenTCP(ctx ssh.Context, _ *ssh.Server, req *gossh.Re
 		if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
 			origin = tcpForward{a.IP.String(), uint32(a.Port)}
 		}
-		return "forwarded-tcpip", gossh.Marshal(struct {
-			Host       string
-			Port       uint32
-			OriginHost string
-			OriginPort uint32
-		}{r.Host, port, origin.Host, origin.Port})
+		return "forwarded-tcpip", gossh.Marshal(channelOpen{r.Host, port, origin.Host, origin.Port})
 	}
-	if !f.add(ctx, forwardKey{conn: conn, host: r.Host, port: port}, listeners) {
+	if !f.add(ctx, forwardKey{conn, "tcp", r.Host, port}, closers(listeners)) {
 		return false, nil
 	}
 	for _, l := range listeners {
@@ -205,6 +205,13 @@ func listenTCP(host string, port uint32) ([]net.Listener, uint32, error) {
 	return listeners, port, nil
 }
 
+func closers(listeners []net.Listener) (all []io.Closer) {
+	for _, l := range listeners {
+		all = append(all, l)
+	}
+	return all
+}
+
 func portOf(l net.Listener) uint32 { return uint32(l.Addr().(*net.TCPAddr).Port) }
 
 // cancelTCP handles cancel-tcpip-forward.
@@ -213,7 +220,7 @@ func (f *remoteForwards) cancelTCP(ctx ssh.Context, _ *ssh.Server, req *gossh.Re
 	if gossh.Unmarshal(req.Payload, &r) != nil {
 		return false, nil
 	}
-	return f.remove(forwardKey{conn: connOf(ctx), host: r.Host, port: r.Port}), nil
+	return f.remove(forwardKey{connOf(ctx), "tcp", r.Host, r.Port}), nil
 }
 
 // listenUnix handles streamlocal-forward@openssh.com (OpenSSH's PROTOCOL,
@@ -231,7 +238,7 @@ func (f *remoteForwards) listenUnix(ctx ssh.Context, _ *ssh.Server, req *gossh.R
 		return false, nil
 	}
 	conn := connOf(ctx)
-	if !f.add(ctx, forwardKey{conn: conn, unix: true, host: r.Path}, []net.Listener{l}) {
+	if !f.add(ctx, forwardKey{conn: conn, network: "unix", host: r.Path}, []io.Closer{l}) {
 		return false, nil
 	}
 	go f.server.acceptForwarded(conn, l, func(net.Conn) (string, []byte) {
@@ -246,12 +253,12 @@ func (f *remoteForwards) cancelUnix(ctx ssh.Context, _ *ssh.Server, req *gossh.R
 	if gossh.Unmarshal(req.Payload, &r) != nil {
 		return false, nil
 	}
-	return f.remove(forwardKey{conn: connOf(ctx), unix: true, host: r.Path}), nil
+	return f.remove(forwardKey{conn: connOf(ctx), network: "unix", host: r.Path}), nil
 }
 
 // add keeps listeners until they are cancelled or the connection ends. It
 // closes them when the connection has too many.
-func (f *remoteForwards) add(ctx ssh.Context, key forwardKey, listeners []net.Listener) bool {
+func (f *remoteForwards) add(ctx ssh.Context, key forwardKey, listeners []io.Closer) bool {
 	f.mu.Lock()
 	count := 0
 	for k := range f.open {

@@ -144,6 +144,7 @@ func New(c Config) *Server {
 			"session":                        s.serveSession,
 			"direct-tcpip":                   s.serveDirectTCP,
 			"direct-streamlocal@openssh.com": s.serveDirectUnix,
+			config.DirectUDP:                 s.serveDirectUDP,
 		},
 		RequestHandlers: map[string]ssh.RequestHandler{
 			"keepalive@openssh.com":                  answer,
@@ -152,6 +153,8 @@ func New(c Config) *Server {
 			"cancel-tcpip-forward":                   forwards.cancelTCP,
 			"streamlocal-forward@openssh.com":        forwards.listenUnix,
 			"cancel-streamlocal-forward@openssh.com": forwards.cancelUnix,
+			config.UDPForward:                        forwards.listenUDP,
+			config.CancelUDPForward:                  forwards.cancelUDP,
 		},
 	}
 	return s

@@ -57,5 +57,5 @@ func (a *agentForwards) serve(c *Client, requested ssh.NewChannel) {
 		return
 	}
 	go ssh.DiscardRequests(requests)
-	Pipe(c.alive, local, &channelConn{stream: stream{Channel: channel, client: c}, remote: unixAddr("ssh-agent")})
+	Pipe(c.alive, local, &channelConn{stream: stream{Channel: channel, client: c}, remote: podAddr{"unix", "ssh-agent"}})
 }

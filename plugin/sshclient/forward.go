@@ -6,18 +6,31 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
 )
 
+// DialError is the pod's own answer: it cannot connect to an address.
+type DialError struct {
+	// Address is what was dialed, Message the pod's reason.
+	Address, Message string
+}
+
+func (e *DialError) Error() string {
+	return fmt.Sprintf("the pod cannot connect to %s: %s", e.Address, e.Message)
+}
+
 // Dial opens a connection from the pod to an address as the pod sees it:
-// network tcp with host:port (direct-tcpip, RFC 4254 section 7.2), or unix
-// with the path of a socket (direct-streamlocal@openssh.com). The connection
-// has a CloseWrite and no deadlines.
+// network tcp with host:port (direct-tcpip, RFC 4254 section 7.2), udp
+// likewise, whose connection has datagrams as package datagram reads them, or
+// unix with the path of a socket (direct-streamlocal@openssh.com). The
+// connection has a CloseWrite and no deadlines. What the pod refuses is a
+// *DialError.
 func (c *Client) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	kind, payload, addr, err := forwardTarget(network, address)
 	if err != nil {
@@ -39,9 +52,17 @@ func (c *Client) Dial(ctx context.Context, network, address string) (net.Conn, e
 	}
 	var refused *ssh.OpenChannelError
 	if errors.As(err, &refused) {
-		return nil, fmt.Errorf("the pod cannot connect to %s: %s", address, refused.Message)
+		return nil, &DialError{Address: address, Message: refused.Message}
 	}
 	return nil, fmt.Errorf("connecting from the pod to %s: %w", address, err)
+}
+
+// channelOpen is what the channels of TCP and UDP are opened with, either way.
+type channelOpen struct {
+	Host       string
+	Port       uint32
+	OriginHost string
+	OriginPort uint32
 }
 
 func forwardTarget(network, address string) (kind string, payload []byte, addr net.Addr, err error) {
@@ -51,23 +72,17 @@ func forwardTarget(network, address string) (kind string, payload []byte, addr n
 			Reserved string
 			Unused   uint32
 		}{Path: address})
-		return "direct-streamlocal@openssh.com", payload, unixAddr(address), nil
+		return "direct-streamlocal@openssh.com", payload, podAddr{network, address}, nil
 	}
-	host, text, err := net.SplitHostPort(address)
+	host, port, err := parsePort(address)
 	if err != nil {
-		return "", nil, nil, fmt.Errorf("reading the address %q: %w", address, err)
+		return "", nil, nil, err
 	}
-	port, err := strconv.ParseUint(text, 10, 16)
-	if err != nil {
-		return "", nil, nil, fmt.Errorf("reading the port of %q: %w", address, err)
+	payload = ssh.Marshal(channelOpen{Host: host, Port: port, OriginHost: "127.0.0.1"})
+	if network == "udp" {
+		return config.DirectUDP, payload, podAddr{network, address}, nil
 	}
-	payload = ssh.Marshal(struct {
-		Host       string
-		Port       uint32
-		OriginHost string
-		OriginPort uint32
-	}{host, uint32(port), "127.0.0.1", 0})
-	return "direct-tcpip", payload, tcpAddr(address), nil
+	return "direct-tcpip", payload, podAddr{"tcp", address}, nil
 }
 
 // LocalForward connects everyone who connects to l with an address as the pod
@@ -201,14 +216,8 @@ func (c *channelConn) SetDeadline(time.Time) error      { return errors.ErrUnsup
 func (c *channelConn) SetReadDeadline(time.Time) error  { return errors.ErrUnsupported }
 func (c *channelConn) SetWriteDeadline(time.Time) error { return errors.ErrUnsupported }
 
-// tcpAddr is host:port as the pod sees it, unresolved.
-type tcpAddr string
+// podAddr is an address as the pod sees it, unresolved.
+type podAddr struct{ network, address string }
 
-func (tcpAddr) Network() string  { return "tcp" }
-func (a tcpAddr) String() string { return string(a) }
-
-// unixAddr is the path of a socket in the pod.
-type unixAddr string
-
-func (unixAddr) Network() string  { return "unix" }
-func (a unixAddr) String() string { return string(a) }
+func (a podAddr) Network() string { return a.network }
+func (a podAddr) String() string  { return a.address }

@@ -2,7 +2,6 @@ package sshclient
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -10,6 +9,9 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
+	"github.com/kubectl-okteto/kubectl-okteto/datagram"
 )
 
 // The channel types of connections that the server accepted for us.
@@ -28,6 +30,32 @@ func (c *Client) RemoteForward(ctx context.Context, bind string, dial func(conte
 	if err != nil {
 		return err
 	}
+	return c.remoteForward(ctx, bind, target, dial, func(ctx context.Context, local net.Conn, remote *channelConn) {
+		Pipe(ctx, local, remote)
+	})
+}
+
+// RemoteForwardUDP does the same for UDP on host:port in the pod: dial is called
+// for each flow, and returns a connected socket.
+func (c *Client) RemoteForwardUDP(ctx context.Context, bind string, dial func(context.Context) (net.Conn, error)) error {
+	target, err := parseBind(bind)
+	if err != nil {
+		return err
+	}
+	target.request, target.cancel, target.key = config.UDPForward, config.CancelUDPForward, udpKey(target.key)
+	return c.remoteForward(ctx, bind, target, dial, func(ctx context.Context, socket net.Conn, flow *channelConn) {
+		defer context.AfterFunc(ctx, func() { _ = flow.Close() })()
+		datagram.Join(flow, socket)
+	})
+}
+
+// udpKey is the key of a forward of UDP, whose ports are others than TCP's.
+func udpKey(key string) string { return "udp " + key }
+
+// remoteForward asks for a forward and has join connect each of its connections
+// with what dial returns.
+func (c *Client) remoteForward(ctx context.Context, bind string, target bindTarget,
+	dial func(context.Context) (net.Conn, error), join func(context.Context, net.Conn, *channelConn)) error {
 	ctx, end := c.whileAlive(ctx)
 	defer end()
 	var conns sync.WaitGroup
@@ -35,7 +63,7 @@ func (c *Client) RemoteForward(ctx context.Context, bind string, dial func(conte
 	// The forward is known before it is asked for: the first connection may
 	// arrive together with the answer.
 	remove, err := c.remotes.add(c, target.key, func(requested ssh.NewChannel) {
-		conns.Go(func() { c.accept(ctx, requested, dial) })
+		conns.Go(func() { c.accept(ctx, requested, dial, join) })
 	})
 	if err != nil {
 		return err
@@ -63,13 +91,14 @@ func (c *Client) cancelForward(ctx context.Context, target bindTarget) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	_, _ = await(ctx, func() (struct{}, error) {
-		_, _, err := c.ssh.SendRequest("cancel-"+target.request, true, target.payload)
+		_, _, err := c.ssh.SendRequest(target.cancel, true, target.payload)
 		return struct{}{}, err
 	}, func(struct{}) {})
 }
 
 // accept connects a connection that was made in the pod with its target.
-func (c *Client) accept(ctx context.Context, requested ssh.NewChannel, dial func(context.Context) (net.Conn, error)) {
+func (c *Client) accept(ctx context.Context, requested ssh.NewChannel,
+	dial func(context.Context) (net.Conn, error), join func(context.Context, net.Conn, *channelConn)) {
 	local, err := dial(ctx)
 	if err != nil {
 		_ = requested.Reject(ssh.ConnectionFailed, err.Error())
@@ -84,13 +113,13 @@ func (c *Client) accept(ctx context.Context, requested ssh.NewChannel, dial func
 		return
 	}
 	go ssh.DiscardRequests(requests)
-	Pipe(ctx, local, &channelConn{stream: stream{Channel: channel, client: c}, remote: tcpAddr(requested.ChannelType())})
+	join(ctx, local, &channelConn{stream: stream{Channel: channel, client: c}, remote: podAddr{requested.ChannelType(), ""}})
 }
 
 // bindTarget is what a remote forward asks for.
 type bindTarget struct {
-	request string
-	payload []byte
+	request, cancel string
+	payload         []byte
 	// key is how the server names the forward with each connection.
 	key string
 }
@@ -99,29 +128,37 @@ func parseBind(bind string) (bindTarget, error) {
 	if forwardNetwork(bind) == "unix" {
 		return bindTarget{
 			request: "streamlocal-forward@openssh.com",
+			cancel:  "cancel-streamlocal-forward@openssh.com",
 			payload: ssh.Marshal(struct{ Path string }{bind}),
 			key:     bind,
 		}, nil
 	}
-	host, text, err := net.SplitHostPort(bind)
-	if err != nil {
-		return bindTarget{}, fmt.Errorf("reading the address %q: %w", bind, err)
-	}
-	port, err := strconv.ParseUint(text, 10, 16)
+	host, port, err := parsePort(bind)
 	if err == nil && port == 0 {
-		err = errors.New("it must be named")
-	}
-	if err != nil {
-		return bindTarget{}, fmt.Errorf("reading the port of %q: %w", bind, err)
+		err = fmt.Errorf("reading the port of %q: it must be named", bind)
 	}
 	return bindTarget{
 		request: "tcpip-forward",
+		cancel:  "cancel-tcpip-forward",
 		payload: ssh.Marshal(struct {
 			Host string
 			Port uint32
-		}{host, uint32(port)}),
-		key: net.JoinHostPort(host, strconv.FormatUint(port, 10)),
-	}, nil
+		}{host, port}),
+		key: net.JoinHostPort(host, strconv.FormatUint(uint64(port), 10)),
+	}, err
+}
+
+// parsePort reads host:port.
+func parsePort(address string) (host string, port uint32, err error) {
+	host, text, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, fmt.Errorf("reading the address %q: %w", address, err)
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return "", 0, fmt.Errorf("reading the port of %q: %w", address, err)
+	}
+	return host, uint32(n), nil
 }
 
 // remoteForwards leads connections that were made in the pod to their forward.
@@ -135,7 +172,7 @@ type remoteForwards struct {
 func (r *remoteForwards) add(c *Client, key string, serve func(ssh.NewChannel)) (remove func(), err error) {
 	r.once.Do(func() {
 		r.targets = map[string]func(ssh.NewChannel){}
-		for _, kind := range []string{forwardedTCP, forwardedUnix} {
+		for _, kind := range []string{forwardedTCP, forwardedUnix, config.ForwardedUDP} {
 			channels := c.ssh.HandleChannelOpen(kind)
 			go func() {
 				for requested := range channels {
@@ -186,12 +223,11 @@ func forwardedKey(requested ssh.NewChannel) (string, error) {
 		err := ssh.Unmarshal(requested.ExtraData(), &payload)
 		return payload.Path, err
 	}
-	var payload struct {
-		Host       string
-		Port       uint32
-		OriginHost string
-		OriginPort uint32
-	}
+	var payload channelOpen
 	err := ssh.Unmarshal(requested.ExtraData(), &payload)
-	return net.JoinHostPort(payload.Host, strconv.FormatUint(uint64(payload.Port), 10)), err
+	key := net.JoinHostPort(payload.Host, strconv.FormatUint(uint64(payload.Port), 10))
+	if requested.ChannelType() == config.ForwardedUDP {
+		key = udpKey(key)
+	}
+	return key, err
 }
