@@ -47,7 +47,7 @@ type development struct {
 // close gives back what the session holds on this machine.
 func (d *development) close() {
 	for _, t := range d.targets {
-		_ = t.Listener.Close()
+		_ = t.Close()
 	}
 	for _, f := range d.folders {
 		if err := f.Leader.Close(); err != nil {
@@ -155,20 +155,15 @@ func (d *development) takeFromTheDead(ctx context.Context) {
 
 // listen binds the local ports of the manifest's forwards, and for SSH. Root
 // forwards are shared by every `up` of the manifest: a port that is taken is
-// left to whoever has it.
+// left to whoever has it until it is free.
 func (d *development) listen(ctx context.Context, workloads *workload.Client, m *manifest.Manifest) error {
 	for _, f := range d.ownForwards() {
-		if err := d.bind(ctx, workloads, f); err != nil {
+		if err := d.bind(ctx, workloads, f, false); err != nil {
 			return err
 		}
 	}
 	for _, f := range m.Forward {
-		err := d.bind(ctx, workloads, f)
-		var port *devsession.PortError
-		switch {
-		case errors.As(err, &port):
-			d.console.Warn("the shared forward of port %d is left to others: %v", f.Local, err)
-		case err != nil:
+		if err := d.bind(ctx, workloads, f, true); err != nil {
 			return err
 		}
 	}
@@ -195,13 +190,21 @@ func byService(ctx context.Context, workloads *workload.Client, f manifest.Forwa
 }
 
 // bind binds one forward's local port.
-func (d *development) bind(ctx context.Context, workloads *workload.Client, f manifest.Forward) error {
+func (d *development) bind(ctx context.Context, workloads *workload.Client, f manifest.Forward, shared bool) error {
 	f, err := byService(ctx, workloads, f)
 	if err != nil {
 		return err
 	}
 	target, err := devsession.Listen(ctx, d.dev.Interface, f)
-	if err != nil {
+	port, ok := errors.AsType[*devsession.PortError](err)
+	switch {
+	case ok && shared && port.Privileged:
+		d.console.Warn("the shared forward %s is left out: %v", devsession.ForwardText(f), err)
+		return nil
+	case ok && shared:
+		d.console.Warn("the shared forward %s is left to others until they end: %v", devsession.ForwardText(f), err)
+		target = devsession.Later(d.dev.Interface, f)
+	case err != nil:
 		return err
 	}
 	d.targets = append(d.targets, target)
@@ -211,7 +214,9 @@ func (d *development) bind(ctx context.Context, workloads *workload.Client, f ma
 func (d *development) forwardTexts() []string {
 	var texts []string
 	for _, t := range d.targets {
-		texts = append(texts, t.Text)
+		if t.Bound() {
+			texts = append(texts, t.Text)
+		}
 	}
 	return d.withReverses(texts)
 }
@@ -219,7 +224,7 @@ func (d *development) forwardTexts() []string {
 // withReverses adds the reverse tunnels to the forwards.
 func (d *development) withReverses(texts []string) []string {
 	for _, r := range d.dev.Reverse {
-		texts = append(texts, fmt.Sprintf("%d <- %d", r.Remote, r.Local))
+		texts = append(texts, devsession.ReverseText(r))
 	}
 	return texts
 }

@@ -210,6 +210,10 @@ func hintSession(err error) string {
 		return fmt.Sprintf("`kubectl okteto up %s` starts to sync", here.Dev)
 	case errors.As(err, &port) && port.Privileged:
 		return "use a local port of 1024 or above, or let the program bind it: sudo setcap cap_net_bind_service=+ep <path of kubectl-okteto>"
+	case errors.As(err, &port) && port.Socket != "":
+		return "choose another path in `forward`, in a folder that exists and is yours"
+	case errors.As(err, &port) && port.NoAddress():
+		return "`interface` must be an address of this machine: localhost, 0.0.0.0 for all, or one of its own"
 	case errors.As(err, &port):
 		return "choose another local port in `forward`, or end the process that has it"
 	case errors.As(err, &session) && session.some:

@@ -105,6 +105,7 @@ func TestHint(t *testing.T) {
 
 		{&devsession.PortError{Privileged: true}, "use a local port of 1024 or above, or let the program bind it: " +
 			"sudo setcap cap_net_bind_service=+ep <path of kubectl-okteto>"},
+		{&devsession.PortError{Socket: "/a.sock"}, "choose another path in `forward`, in a folder that exists and is yours"},
 		{&devsession.PortError{}, "choose another local port in `forward`, or end the process that has it"},
 		{&sessionError{text: "which", some: true}, "`kubectl okteto attach-session --list` shows them all"},
 		{&sessionError{text: "none"}, "`kubectl okteto exec` starts one"},

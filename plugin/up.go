@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path"
 	"path/filepath"
@@ -349,9 +348,7 @@ func (o *upOptions) environment(d *development, workloads *workload.Client, key 
 func (d *development) reverses() []devsession.Reverse {
 	var reverses []devsession.Reverse
 	for _, r := range d.dev.Reverse {
-		reverses = append(reverses, devsession.Reverse{
-			Remote: r.Remote, Local: net.JoinHostPort(d.dev.Interface, strconv.Itoa(r.Local)),
-		})
+		reverses = append(reverses, devsession.NewReverse(d.dev.Interface, r))
 	}
 	return reverses
 }

@@ -5,91 +5,29 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"strconv"
-	"syscall"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kubectl-okteto/kubectl-okteto/datagram"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/sshclient"
 )
 
-// PortError means that a local port cannot be bound.
-type PortError struct {
-	// Port is the local port, Owner the process that has it, if known.
-	Port  int
-	Owner string
-	// Privileged is true when the system reserves the port.
-	Privileged bool
-	err        error
-}
-
-func (e *PortError) Error() string {
-	switch {
-	case e.Privileged:
-		return fmt.Sprintf("local port %d is privileged", e.Port)
-	case e.Owner != "":
-		return fmt.Sprintf("local port %d is already in use by %s", e.Port, e.Owner)
-	case errors.Is(e.err, syscall.EADDRINUSE):
-		return fmt.Sprintf("local port %d is already in use", e.Port)
-	default:
-		return fmt.Sprintf("local port %d cannot be bound: %v", e.Port, e.err)
-	}
-}
-
-// Unwrap returns the system's error.
-func (e *PortError) Unwrap() error { return e.err }
-
-// Target is where a local port leads: an address as the pod sees it.
-type Target struct {
-	// Listener accepts the local connections.
-	Listener net.Listener
-	// Address is host:port, resolved and dialed in the pod.
-	Address string
-	// Text is the forward as the user reads it: 8080 -> db:5432.
-	Text string
-}
-
-// Listen binds a forward's local port on an address of this machine, before
-// anything in the cluster changes. The error is a *PortError.
-func Listen(ctx context.Context, address string, f manifest.Forward) (Target, error) {
-	l, err := listen(ctx, address, f.Local)
-	if err != nil {
-		return Target{}, err
-	}
-	host := "127.0.0.1"
-	if f.Service != "" {
-		host = f.Service
-	}
-	return Target{Listener: l, Address: net.JoinHostPort(host, strconv.Itoa(f.Remote)), Text: ForwardText(f)}, nil
-}
-
-// ForwardText returns a forward as the user reads it.
-func ForwardText(f manifest.Forward) string {
-	if f.Service != "" {
-		return fmt.Sprintf("%d -> %s:%d", f.Local, f.Service, f.Remote)
-	}
-	return fmt.Sprintf("%d -> %d", f.Local, f.Remote)
-}
-
-func listen(ctx context.Context, address string, port int) (net.Listener, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(address, strconv.Itoa(port)))
-	if err == nil {
-		return l, nil
-	}
-	e := &PortError{Port: port, err: err, Privileged: errors.Is(err, fs.ErrPermission)}
-	if errors.Is(err, syscall.EADDRINUSE) {
-		e.Owner = portOwner(port)
-	}
-	return nil, e
-}
-
 // serveForward accepts local connections until ctx ends. It outlives
 // connections to the pod: while there is none, local clients wait.
 func (s *Session) serveForward(ctx context.Context, t Target) error {
+	if !t.Bound() {
+		var err error
+		if t, err = s.awaitPort(ctx, t); err != nil {
+			return err
+		}
+	}
+	if t.Packets != nil {
+		return s.serveDatagrams(ctx, t)
+	}
 	stop := context.AfterFunc(ctx, func() { _ = t.Listener.Close() })
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
@@ -103,39 +41,111 @@ func (s *Session) serveForward(ctx context.Context, t Target) error {
 			return fmt.Errorf("accepting connections on %s: %w", t.Listener.Addr(), err)
 		}
 		group.Go(func() error {
-			if err := s.forward(ctx, local, t.Address); err != nil && ctx.Err() == nil {
-				s.Console.Warn("forward %s: %v", t.Text, err)
+			defer func() { _ = local.Close() }()
+			if remote, err := s.dial(ctx, t); err == nil {
+				sshclient.Pipe(ctx, local, remote)
 			}
 			return nil
 		})
 	}
 }
 
-// forward connects one local connection with an address in the pod.
-func (s *Session) forward(ctx context.Context, local net.Conn, address string) error {
-	defer func() { _ = local.Close() }()
+// serveDatagrams does the same for UDP.
+func (s *Session) serveDatagrams(ctx context.Context, t Target) error {
+	flows := datagram.Flows{Open: func(ctx context.Context, _ net.Addr) (io.ReadWriteCloser, error) {
+		return s.dial(ctx, t)
+	}}
+	if err := flows.Serve(ctx, t.Packets); ctx.Err() == nil {
+		return fmt.Errorf("receiving on %s: %w", t.Packets.LocalAddr(), err)
+	}
+	return context.Cause(ctx)
+}
+
+// awaitPort binds the port of a forward that is left to others when they have
+// ended. The system does not tell when a port is free.
+func (s *Session) awaitPort(ctx context.Context, t Target) (Target, error) {
+	const pause = time.Second
+	for {
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return Target{}, context.Cause(ctx)
+		}
+		if bound, err := t.later(ctx); err == nil {
+			s.Console.Note("forward  %s, from here on by this session", t.Text)
+			return bound, nil
+		}
+	}
+}
+
+// dial connects from the pod to an address. What is being restarted there is
+// waited for, as is a connection to the pod; what does not come is told.
+func (s *Session) dial(ctx context.Context, t Target) (net.Conn, error) {
+	const first, longest = 10 * time.Millisecond, 250 * time.Millisecond
+	var refused time.Time // since when the pod cannot connect
+	for pause := first; ; pause = min(2*pause, longest) {
+		conn, err := s.dialOnce(ctx, t)
+		_, answered := errors.AsType[*sshclient.DialError](err)
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return conn, err
+		case !answered: // the connection to the pod was lost
+			refused = time.Time{}
+		case refused.IsZero():
+			refused = time.Now()
+		}
+		if answered && time.Since(refused) >= t.Patience {
+			s.Console.Warn("forward %s: %v", t.Text, err)
+			return nil, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+func (s *Session) dialOnce(ctx context.Context, t Target) (net.Conn, error) {
 	lines, err := s.link.get(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	client, err := lines.of(forwarding)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	remote, err := client.Dial(ctx, "tcp", address)
-	if err != nil {
-		return err
-	}
-	sshclient.Pipe(ctx, local, remote)
-	return nil
+	return client.Dial(ctx, t.Network, t.Address)
 }
 
 // Reverse leads from a port of the pod to an address of the laptop.
 type Reverse struct {
-	// Remote is the port in the pod, on its loopback.
-	Remote int
-	// Local is host:port as the laptop sees it.
-	Local string
+	// Network is tcp, udp or unix: that of the address in the pod.
+	Network string
+	// Remote is the address in the pod: host:port, or the path of a socket.
+	Remote string
+	// LocalNetwork and Local are the same of the laptop.
+	LocalNetwork, Local string
+	// Text is the tunnel as the user reads it: 9000 <- 3000.
+	Text string
+}
+
+// NewReverse says where a reverse tunnel leads; its port of the laptop is on an
+// address of this machine.
+func NewReverse(address string, r manifest.Reverse) Reverse {
+	out := Reverse{Network: "tcp", LocalNetwork: "tcp", Text: ReverseText(r)}
+	out.Remote = net.JoinHostPort("127.0.0.1", strconv.Itoa(r.Remote))
+	out.Local = net.JoinHostPort(address, strconv.Itoa(r.Local))
+	if r.Protocol == manifest.UDP {
+		out.Network, out.LocalNetwork = "udp", "udp"
+	}
+	if r.RemoteSocket != "" {
+		out.Network, out.Remote = "unix", r.RemoteSocket
+	}
+	if r.LocalSocket != "" {
+		out.LocalNetwork, out.Local = "unix", r.LocalSocket
+	}
+	return out
 }
 
 // startReverses opens the reverse tunnels. One that cannot be opened is a
@@ -147,13 +157,16 @@ func (s *Session) startReverses(ctx context.Context, group *errgroup.Group, l *l
 			if err != nil {
 				return nil // all are lost then
 			}
+			forward := client.RemoteForward
+			if r.Network == "udp" {
+				forward = client.RemoteForwardUDP
+			}
 			var d net.Dialer
-			bind := net.JoinHostPort("127.0.0.1", strconv.Itoa(r.Remote))
-			err = client.RemoteForward(ctx, bind, func(ctx context.Context) (net.Conn, error) {
-				return d.DialContext(ctx, "tcp", r.Local)
+			err = forward(ctx, r.Remote, func(ctx context.Context) (net.Conn, error) {
+				return d.DialContext(ctx, r.LocalNetwork, r.Local)
 			})
-			if err != nil && ctx.Err() == nil && !errors.Is(err, io.EOF) {
-				s.Console.Warn("reverse %d <- %s: %v", r.Remote, r.Local, err)
+			if err != nil && ctx.Err() == nil && !errors.Is(err, sshclient.ErrConnectionLost) && !errors.Is(err, io.EOF) {
+				s.Console.Warn("reverse %s: %v", r.Text, err)
 			}
 			return nil
 		})
@@ -163,9 +176,11 @@ func (s *Session) startReverses(ctx context.Context, group *errgroup.Group, l *l
 // showForwards lists what is open.
 func (s *Session) showForwards() {
 	for _, t := range s.Targets {
-		s.Console.Note("forward  %s", t.Text)
+		if t.Bound() {
+			s.Console.Note("forward  %s", t.Text)
+		}
 	}
 	for _, r := range s.Reverses {
-		s.Console.Note("reverse  %d <- %s", r.Remote, r.Local)
+		s.Console.Note("reverse  %s", r.Text)
 	}
 }

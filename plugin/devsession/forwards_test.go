@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,6 +25,12 @@ func echo(t *testing.T, prefix string) (port int) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	serveEcho(t, l, prefix)
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// serveEcho serves a listener as echo does.
+func serveEcho(t *testing.T, l net.Listener, prefix string) {
 	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
@@ -40,12 +45,16 @@ func echo(t *testing.T, prefix string) (port int) {
 			}()
 		}
 	}()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
-// ask sends a text to an address and returns all that comes back.
+// ask sends a text to an address, or the path of a socket, and returns all that
+// comes back.
 func ask(address, text string) (string, error) {
-	conn, err := net.Dial("tcp", address)
+	network := "tcp"
+	if strings.HasPrefix(address, "/") {
+		network = "unix"
+	}
+	conn, err := net.Dial(network, address)
 	if err != nil {
 		return "", err
 	}
@@ -56,7 +65,7 @@ func ask(address, text string) (string, error) {
 	if _, err := io.WriteString(conn, text); err != nil {
 		return "", err
 	}
-	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+	if err := conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
 		return "", err
 	}
 	answer, err := io.ReadAll(conn)
@@ -88,7 +97,7 @@ func TestForwardsOutliveTheConnection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reverse := Reverse{Remote: freePort(t), Local: net.JoinHostPort("127.0.0.1", strconv.Itoa(echo(t, "laptop: ")))}
+	reverse := NewReverse("127.0.0.1", manifest.Reverse{Remote: freePort(t), Local: echo(t, "laptop: ")})
 	u := p.session("echo ready; cat")
 	u.Targets, u.Reverses = []Target{target}, []Reverse{reverse}
 	// A connection that comes before the pod is there waits for it.
@@ -98,8 +107,8 @@ func TestForwardsOutliveTheConnection(t *testing.T) {
 	u.writes("ready\n")
 	early()
 	u.shows("forward  " + target.Text)
-	u.shows(fmt.Sprintf("reverse  %d <- %s", reverse.Remote, reverse.Local))
-	inPod := fmt.Sprintf("127.0.0.1:%d", reverse.Remote)
+	u.shows("reverse  " + reverse.Text)
+	inPod := reverse.Remote
 	large := strings.Repeat("0123456789abcdef", 1<<16)
 	for round := range 2 {
 		asking(t, here, large, "pod: "+large)()
@@ -123,6 +132,7 @@ func TestForwardToNobodyIsToldAndGoesOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	target.Patience = 0
 	u := p.session("echo ready; cat")
 	u.Targets = []Target{target}
 	u.start()
@@ -142,9 +152,9 @@ func TestForwardToNobodyIsToldAndGoesOn(t *testing.T) {
 func TestReverseThatIsTakenIsAWarning(t *testing.T) {
 	p := newPod(t)
 	u := p.session("echo ready; cat")
-	u.Reverses = []Reverse{{Remote: echo(t, ""), Local: "127.0.0.1:1"}}
+	u.Reverses = []Reverse{NewReverse("127.0.0.1", manifest.Reverse{Remote: echo(t, ""), Local: 1})}
 	u.start()
-	u.shows(fmt.Sprintf("reverse %d <- 127.0.0.1:1: ", u.Reverses[0].Remote))
+	u.shows("reverse " + u.Reverses[0].Text + ": ")
 	u.writes("ready\n")
 	_ = u.stdin.Close()
 	if err := u.end(); err != nil {
@@ -162,7 +172,7 @@ func TestListenNamesWhoHasThePort(t *testing.T) {
 	if want := fmt.Sprintf("(pid %d)", os.Getpid()); !strings.Contains(err.Error(), want) {
 		t.Errorf("the error %q does not name %s", err, want)
 	}
-	if owner := portOwner(freePort(t)); owner != "" {
+	if owner := portOwner("tcp", freePort(t)); owner != "" {
 		t.Errorf("a free port is said to be of %s", owner)
 	}
 }
@@ -175,6 +185,7 @@ func TestPortErrorTexts(t *testing.T) {
 		{PortError{Port: 80, Privileged: true, err: syscall.EACCES}, "local port 80 is privileged"},
 		{PortError{Port: 80, Owner: "nginx (pid 7)", err: syscall.EADDRINUSE}, "local port 80 is already in use by nginx (pid 7)"},
 		{PortError{Port: 80, err: syscall.EADDRINUSE}, "local port 80 is already in use"},
+		{PortError{Socket: "/a.sock", err: syscall.EADDRINUSE}, "local socket /a.sock is already in use"},
 		{PortError{Port: 80, err: syscall.EADDRNOTAVAIL}, "local port 80 cannot be bound: cannot assign requested address"},
 	} {
 		if got := c.err.Error(); got != c.want {
@@ -183,19 +194,25 @@ func TestPortErrorTexts(t *testing.T) {
 	}
 }
 
-func TestTargetText(t *testing.T) {
-	for text, f := range map[string]manifest.Forward{
-		"%d -> 80":    {Remote: 80},
-		"%d -> db:80": {Remote: 80, Service: "db"},
+func TestTexts(t *testing.T) {
+	for want, f := range map[string]manifest.Forward{
+		"7 -> 80":                    {Local: 7, Remote: 80},
+		"7 -> db:80":                 {Local: 7, Remote: 80, Service: "db"},
+		"7 -> dns:53/udp":            {Local: 7, Remote: 53, Service: "dns", Protocol: manifest.UDP},
+		"/tmp/a.sock -> 80":          {LocalSocket: "/tmp/a.sock", Remote: 80},
+		"/tmp/a.sock -> /run/b.sock": {LocalSocket: "/tmp/a.sock", RemoteSocket: "/run/b.sock"},
 	} {
-		f.Local = freePort(t)
-		target, err := Listen(t.Context(), "localhost", f)
-		if err != nil {
-			t.Fatal(err)
+		if got := ForwardText(f); got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
-		defer func() { _ = target.Listener.Close() }()
-		if want := fmt.Sprintf(text, f.Local); target.Text != want {
-			t.Errorf("%q, want %q", target.Text, want)
+	}
+	for want, r := range map[string]manifest.Reverse{
+		"9000 <- 3000":               {Remote: 9000, Local: 3000},
+		"53 <- 5353/udp":             {Remote: 53, Local: 5353, Protocol: manifest.UDP},
+		"/run/b.sock <- /tmp/a.sock": {RemoteSocket: "/run/b.sock", LocalSocket: "/tmp/a.sock"},
+	} {
+		if got := ReverseText(r); got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }

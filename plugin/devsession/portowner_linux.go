@@ -9,12 +9,13 @@ import (
 	"strings"
 )
 
-// portOwner names the process that listens on a local TCP port, as
+// portOwner names the process that has a local port of TCP or UDP, as
 // "nginx (pid 42)"; empty when the system does not tell, as for processes of
-// other users. It reads /proc/net/tcp and the open files of /proc (proc(5)).
-func portOwner(port int) string {
+// other users. It reads /proc/net/tcp or udp and the open files of /proc
+// (proc(5)).
+func portOwner(network string, port int) string {
 	inodes := map[string]bool{}
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+	for _, table := range []string{"/proc/net/" + network, "/proc/net/" + network + "6"} {
 		listeningInodes(table, port, inodes)
 	}
 	if len(inodes) == 0 {
@@ -45,7 +46,7 @@ func portOwner(port int) string {
 
 // listeningInodes adds the socket inodes that listen on a port.
 func listeningInodes(table string, port int, inodes map[string]bool) {
-	const listen = "0A" // TCP_LISTEN
+	const listen, unconnected = "0A", "07" // TCP_LISTEN, TCP_CLOSE, which UDP uses too
 	f, err := os.Open(table)
 	if err != nil {
 		return
@@ -54,7 +55,7 @@ func listeningInodes(table string, port int, inodes map[string]bool) {
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		// sl local_address rem_address st tx:rx tr:tm retrnsmt uid timeout inode
 		fields := strings.Fields(lines.Text())
-		if len(fields) < 10 || fields[3] != listen {
+		if len(fields) < 10 || fields[3] != listen && fields[3] != unconnected {
 			continue
 		}
 		_, hex, ok := strings.Cut(fields[1], ":")

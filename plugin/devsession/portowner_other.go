@@ -3,4 +3,4 @@
 package devsession
 
 // portOwner is not known to this system without privileges.
-func portOwner(int) string { return "" }
+func portOwner(string, int) string { return "" }

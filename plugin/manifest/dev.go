@@ -86,11 +86,11 @@ func (d *devReader) fields() []field {
 		{"probes", "Which of the container's probes are kept; none when unset.", isAnyOf(isBoolean, isObject), func(v value) { dev.Probes = v.probes() }},
 		{"remote", "Local port for SSH.", isPort, func(v value) {
 			port, _ := v.port()
-			dev.Remote, d.ports = port, append(d.ports, placedPort{port, v})
+			dev.Remote, d.ports = port, append(d.ports, placedPort{localEnd{port: port}, v})
 		}},
 		{"replicas", "Number of a service's pods; a development container is one.", replicas, d.replicas},
 		{"resources", "Requests and limits; what is not named keeps the container's.", isObject, func(v value) { dev.Resources = v.resources() }},
-		{"reverse", "Ports of the pod that lead to the laptop, as remotePort:localPort.", isList(isText), func(v value) { dev.Reverse = v.reverses() }},
+		{"reverse", "Ports or sockets of the pod that lead to the laptop, as remotePort:localPort.", isList(isText), func(v value) { dev.Reverse = v.reverses() }},
 		{"secrets", "Files that only the development container gets, as local:remote or local:remote:mode.", isList(isText), d.secrets},
 		{"securityContext", "User, groups and privileges; the container's when unset.", isObject, func(v value) { dev.Pod.SecurityContext = v.securityContext() }},
 		{"selector", "Finds the workload by its labels instead of its name.", isPairs, func(v value) { dev.Selector = v.labels(true) }},
@@ -245,15 +245,19 @@ func (d *devReader) timeoutFromEnvironment() {
 	}
 }
 
-// checkPorts finds local ports that are asked for twice, the root forwards
-// included.
+// checkPorts finds local ports and sockets that are asked for twice, the root
+// forwards included.
 func (d *devReader) checkPorts(root []placedPort) {
-	seen := map[int]bool{}
+	seen := map[localEnd]bool{}
 	for _, p := range slices.Concat(root, d.ports) {
-		if p.port != 0 && seen[p.port] {
+		switch {
+		case !seen[p.localEnd]:
+			seen[p.localEnd] = true
+		case p.socket != "":
+			p.at.fail("socket %s is listed multiple times, please check your forwards configuration", p.socket)
+		case p.port != 0:
 			p.at.fail("port %d is listed multiple times, please check your forwards configuration", p.port)
 		}
-		seen[p.port] = true
 	}
 }
 

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,20 +24,23 @@ func (v value) forwards(root bool) ([]Forward, []placedPort) {
 		}
 		if ok {
 			forwards = append(forwards, f)
-			ports = append(ports, placedPort{f.Local, item})
+			ports = append(ports, placedPort{localEnd{f.Local, f.Protocol, f.LocalSocket}, item})
 		}
 	}
 	slices.SortStableFunc(forwards, func(a, b Forward) int { return a.Local - b.Local })
 	return forwards, ports
 }
 
-// forwardText reads localPort:remotePort and localPort:serviceName:remotePort.
+// forwardText reads localPort:remotePort and localPort:serviceName:remotePort,
+// with /udp behind it for UDP, and paths of sockets in the place of ports.
 func (v value) forwardText(root bool) (Forward, bool) {
 	s, ok := v.text()
 	if !ok {
 		return Forward{}, false
 	}
-	parts := strings.Split(s, ":")
+	f := Forward{}
+	text, protocol := cutProtocol(s)
+	parts := strings.Split(text, ":")
 	switch {
 	case root && len(parts) != 3:
 		v.fail("wrong global forward syntax '%s', must be of the form 'localPort:serviceName:remotePort'", s)
@@ -45,26 +49,100 @@ func (v value) forwardText(root bool) (Forward, bool) {
 		v.fail("wrong port-forward syntax '%s', must be of the form 'localPort:remotePort' or 'localPort:serviceName:remotePort'", s)
 		return Forward{}, false
 	}
-	f := Forward{}
+	f.Protocol = protocol
 	if len(parts) == 3 {
 		if f.Service, ok = v.service(parts[1]); !ok {
 			return Forward{}, false
 		}
 	}
-	if f.Local, ok = v.portText("local", "port-forward", parts[0]); !ok {
+	if f.Local, f.LocalSocket, ok = v.localEnd("port-forward", parts[0]); !ok {
 		return Forward{}, false
 	}
-	f.Remote, ok = v.portText("remote", "port-forward", parts[len(parts)-1])
-	return f, ok
+	if f.Remote, f.RemoteSocket, ok = v.remoteEnd("port-forward", parts[len(parts)-1]); !ok {
+		return Forward{}, false
+	}
+	return f, v.checkSockets(f.Protocol, f.LocalSocket+f.RemoteSocket) && v.checkServiceSocket(f)
 }
 
-// forwardObject reads {localPort, remotePort, name | labels}.
+// cutProtocol cuts /udp or /tcp off the end of a forward.
+func cutProtocol(s string) (string, Protocol) {
+	if rest, ok := strings.CutSuffix(s, "/"+string(UDP)); ok && !inPath(rest) {
+		return rest, UDP
+	}
+	if rest, ok := strings.CutSuffix(s, "/tcp"); ok && !inPath(rest) {
+		return rest, ""
+	}
+	return s, ""
+}
+
+// inPath tells whether a forward's text ends within a path.
+func inPath(s string) bool {
+	return strings.Contains(s[strings.LastIndexByte(s, ':')+1:], "/")
+}
+
+// localEnd reads the laptop's end of a forward: a port, or the path of a socket,
+// which has a slash.
+func (v value) localEnd(kind, s string) (port int, socket string, ok bool) {
+	if strings.Contains(s, "/") {
+		return 0, v.p.local(s), true
+	}
+	port, ok = v.portText("local", kind, s)
+	return port, "", ok
+}
+
+// remoteEnd reads the pod's end of a forward: a port, or the absolute path of a
+// socket.
+func (v value) remoteEnd(kind, s string) (port int, socket string, ok bool) {
+	if strings.HasPrefix(s, "/") {
+		return 0, path.Clean(s), true
+	}
+	port, ok = v.portText("remote", kind, s)
+	return port, "", ok
+}
+
+// checkSockets refuses unix sockets where UDP is asked for.
+func (v value) checkSockets(protocol Protocol, sockets string) bool {
+	if protocol == UDP && sockets != "" {
+		v.fail("UDP is for ports, not for the socket %s", sockets)
+		return false
+	}
+	return true
+}
+
+// checkServiceSocket refuses a unix socket of a Service.
+func (v value) checkServiceSocket(f Forward) bool {
+	if f.RemoteSocket != "" && (f.Service != "" || len(f.Labels) > 0) {
+		v.fail("a Service has ports, not the socket %s", f.RemoteSocket)
+		return false
+	}
+	return true
+}
+
+// forwardObject reads {localPort | localSocket, remotePort | remoteSocket,
+// protocol, name | labels}.
 func (v value) forwardObject(root bool) (Forward, bool) {
 	before := len(v.p.problems)
 	f := Forward{}
 	v.object([]field{
 		{"localPort", "The port here.", isPort, func(v value) { f.Local, _ = v.port() }},
 		{"remotePort", "The port of the pod or the Service.", isPort, func(v value) { f.Remote, _ = v.port() }},
+		{"localSocket", "The path of a unix socket here, in the place of a port.", isText, func(v value) {
+			if s, ok := v.text(); ok {
+				f.LocalSocket = v.p.local(s)
+			}
+		}},
+		{"remoteSocket", "The absolute path of a unix socket of the pod, in the place of a port.", isText, func(v value) {
+			s, ok := v.text()
+			if ok && !path.IsAbs(s) {
+				v.fail("the path %q must be absolute, such as /run/app.sock", s)
+			}
+			f.RemoteSocket = path.Clean(s)
+		}},
+		{"protocol", "The protocol of the ports; tcp when unset.", isOneOf("tcp", string(UDP)), func(v value) {
+			if s, _ := v.oneOf("tcp", string(UDP)); s == string(UDP) {
+				f.Protocol = UDP
+			}
+		}},
 		{"name", "The name of a Service.", isText, func(v value) {
 			if s, ok := v.text(); ok {
 				f.Service, _ = v.service(s)
@@ -76,14 +154,16 @@ func (v value) forwardObject(root bool) (Forward, bool) {
 		return Forward{}, false
 	}
 	switch {
-	case f.Local == 0 || f.Remote == 0:
+	case f.Local == 0 && f.LocalSocket == "" || f.Remote == 0 && f.RemoteSocket == "":
 		v.fail("\"localPort\" and \"remotePort\" are both needed")
+	case f.Local != 0 && f.LocalSocket != "" || f.Remote != 0 && f.RemoteSocket != "":
+		v.fail("a port and a socket exclude each other")
 	case f.Service != "" && len(f.Labels) > 0:
 		v.fail("\"name\" and \"labels\" exclude each other")
 	case root && f.Service == "" && len(f.Labels) == 0:
 		v.fail("a global forward needs \"name\" or \"labels\" to find its Service")
 	default:
-		return f, true
+		return f, v.checkSockets(f.Protocol, f.LocalSocket+f.RemoteSocket) && v.checkServiceSocket(f)
 	}
 	return Forward{}, false
 }
@@ -112,33 +192,49 @@ func (v value) portText(side, kind, s string) (int, bool) {
 	return port, true
 }
 
-// reverses reads reverse forwards, remotePort:localPort, sorted by remote port.
+// reverses reads reverse forwards, remotePort:localPort, with /udp behind it for
+// UDP, and paths of sockets in the place of ports. They are sorted by remote port.
 func (v value) reverses() []Reverse {
 	var out []Reverse
-	seen := map[int]bool{}
+	seen := map[localEnd]bool{}
 	for _, item := range v.items() {
-		s, ok := item.text()
+		r, ok := item.reverseText()
 		if !ok {
 			continue
 		}
-		remote, local, ok := strings.Cut(s, ":")
-		if !ok || strings.Contains(local, ":") {
-			item.fail("wrong reverse syntax '%s', must be of the form 'remotePort:localPort'", s)
-			continue
+		end := localEnd{r.Remote, r.Protocol, r.RemoteSocket}
+		switch {
+		case !seen[end]:
+			seen[end] = true
+		case r.RemoteSocket != "":
+			item.fail("socket %s is listed multiple times, please check your reverse forwards configuration", r.RemoteSocket)
+		default:
+			item.fail("port %d is listed multiple times, please check your reverse forwards configuration", r.Remote)
 		}
-		r, l := 0, 0
-		if r, ok = item.portText("remote", "reverse", remote); !ok {
-			continue
-		}
-		if l, ok = item.portText("local", "reverse", local); !ok {
-			continue
-		}
-		if seen[r] {
-			item.fail("port %d is listed multiple times, please check your reverse forwards configuration", r)
-		}
-		seen[r] = true
-		out = append(out, Reverse{Remote: r, Local: l})
+		out = append(out, r)
 	}
 	slices.SortStableFunc(out, func(a, b Reverse) int { return a.Remote - b.Remote })
 	return out
+}
+
+func (v value) reverseText() (Reverse, bool) {
+	s, ok := v.text()
+	if !ok {
+		return Reverse{}, false
+	}
+	r := Reverse{}
+	text, protocol := cutProtocol(s)
+	remote, local, ok := strings.Cut(text, ":")
+	if !ok || strings.Contains(local, ":") {
+		v.fail("wrong reverse syntax '%s', must be of the form 'remotePort:localPort'", s)
+		return Reverse{}, false
+	}
+	r.Protocol = protocol
+	if r.Remote, r.RemoteSocket, ok = v.remoteEnd("reverse", remote); !ok {
+		return Reverse{}, false
+	}
+	if r.Local, r.LocalSocket, ok = v.localEnd("reverse", local); !ok {
+		return Reverse{}, false
+	}
+	return r, v.checkSockets(r.Protocol, r.RemoteSocket+r.LocalSocket)
 }

@@ -66,10 +66,17 @@ type parser struct {
 	forwards []placedPort
 }
 
-// placedPort is a port with the place that names it.
+// placedPort is a local port, or socket, with the place that names it.
 type placedPort struct {
-	port int
-	at   value
+	localEnd
+	at value
+}
+
+// localEnd is what a forward binds.
+type localEnd struct {
+	port     int
+	protocol Protocol
+	socket   string
 }
 
 // document turns the text into one plain tree.

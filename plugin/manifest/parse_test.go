@@ -368,11 +368,24 @@ func checkPromises(t *testing.T, name string, dev *Dev) {
 		}
 	}
 	for _, fw := range dev.Forward {
-		if fw.Local < 1 || fw.Local > 65535 || fw.Remote < 1 || fw.Remote > 65535 {
+		if !isEnd(fw.Local, fw.LocalSocket) || !isEnd(fw.Remote, fw.RemoteSocket) || fw.Protocol == UDP && fw.LocalSocket+fw.RemoteSocket != "" {
 			t.Errorf("forward: %+v", fw)
+		}
+	}
+	for _, r := range dev.Reverse {
+		if !isEnd(r.Local, r.LocalSocket) || !isEnd(r.Remote, r.RemoteSocket) || r.Protocol == UDP && r.LocalSocket+r.RemoteSocket != "" {
+			t.Errorf("reverse: %+v", r)
 		}
 	}
 	if (len(dev.Volumes) > 0 || dev.PersistentVolume.Enabled) && dev.PersistentVolume.Size == "" {
 		t.Errorf("claim: %+v", dev.PersistentVolume)
 	}
+}
+
+// isEnd tells whether one end of a forward is either a port or a socket.
+func isEnd(port int, socket string) bool {
+	if port == 0 {
+		return filepath.IsAbs(socket)
+	}
+	return socket == "" && port > 0 && port <= 65535
 }

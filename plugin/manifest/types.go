@@ -179,17 +179,35 @@ const (
 )
 
 // Forward leads from a local port to a port of the pod, or of a Service when
-// Service or Labels is set.
+// Service or Labels is set. Paths of unix sockets may take the place of ports.
 type Forward struct {
-	// Local and Remote are ports, 1 to 65535.
+	// Local and Remote are ports, 1 to 65535; 0 where there is a socket.
 	Local, Remote int
+	// LocalSocket and RemoteSocket are absolute paths.
+	LocalSocket, RemoteSocket string
+	// Protocol is UDP, or empty for TCP.
+	Protocol Protocol
 	// Service is the name of a Service; Labels select one.
 	Service string
 	Labels  map[string]string
 }
 
-// Reverse leads from a port of the pod to a port of the laptop.
-type Reverse struct{ Remote, Local int }
+// Reverse leads from a port of the pod to a port of the laptop. Paths of unix
+// sockets may take the place of ports.
+type Reverse struct {
+	// Remote and Local are ports, 1 to 65535; 0 where there is a socket.
+	Remote, Local int
+	// RemoteSocket and LocalSocket are absolute paths.
+	RemoteSocket, LocalSocket string
+	// Protocol is UDP, or empty for TCP.
+	Protocol Protocol
+}
+
+// Protocol is that of ports; empty means TCP.
+type Protocol string
+
+// UDP is the only one that has to be named.
+const UDP Protocol = "udp"
 
 // Timeout bounds the waiting of `up`.
 type Timeout struct {

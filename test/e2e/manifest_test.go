@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"crypto/tls"
 	"fmt"
 	"strings"
 	"testing"
@@ -165,7 +166,7 @@ func TestAutocreateBesideAService(t *testing.T) {
 	}
 }
 
-func TestSharedForwardIsLeftToTheFirst(t *testing.T) {
+func TestSharedForwardIsHandedOver(t *testing.T) {
 	p := newPlace(t)
 	p.deployed("api")
 	p.deployed("web")
@@ -180,5 +181,15 @@ forward: ["%d:kubernetes.default:443"]
 	first.out("ready\n")
 	second := p.start("up", "web", "--", "sh", "-c", "echo ready; cat")
 	second.out("ready\n")
-	second.err(fmt.Sprintf("shared forward of port %d", port))
+	forward := fmt.Sprintf("%d -> kubernetes.default:443", port)
+	second.err("shared forward " + forward + " is left to others")
+	if err := first.End(); err != nil {
+		t.Fatal(err)
+	}
+	second.err("forward  " + forward)
+	conn, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close()
 }
