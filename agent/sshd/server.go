@@ -168,7 +168,7 @@ func answer(ssh.Context, *ssh.Server, *gossh.Request) (bool, []byte) { return tr
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	s.ssh.ConnCallback = func(conn ssh.Context, c net.Conn) net.Conn {
 		s.accept(ctx, conn, c)
-		return listenTo(conn, c)
+		return gather(listenTo(conn, c))
 	}
 	stop := context.AfterFunc(ctx, func() {
 		l.Close()
