@@ -44,6 +44,15 @@ func TestMainRoles(t *testing.T) {
 	}
 }
 
+func TestPrintsTheEnvironment(t *testing.T) {
+	for want, env := range map[string][]string{"\x00": nil, "A=1\x00B=\nx\x00\x00": {"A=1", "B=\nx"}} {
+		var out bytes.Buffer
+		if err := (program{stdout: &out}).environment(env); err != nil || out.String() != want {
+			t.Errorf("%q: %q, %v", env, out.String(), err)
+		}
+	}
+}
+
 // A role that waits for its input ends with SIGTERM all the same.
 func TestMainTerminated(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())

@@ -5,8 +5,10 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
@@ -43,6 +45,20 @@ func (d devContainer) Run(ctx context.Context, c sshd.Command, s sshd.Streams) (
 // Attach implements sshd.Runner.
 func (d devContainer) Attach(ctx context.Context, env []string, client io.ReadWriter) error {
 	return d.client.Attach(ctx, runner.Attach{Env: env}, client)
+}
+
+// environment is the environment subsystem.
+func (d devContainer) environment(ctx context.Context, channel io.ReadWriteCloser) error {
+	exit, err := d.client.Run(ctx, runner.Start{Environment: true}, runner.Streams{
+		Stdin: strings.NewReader(""), Stdout: channel, Stderr: io.Discard,
+	})
+	if err == nil && exit.Status != 0 {
+		err = fmt.Errorf("printing it ended with status %d: %s", exit.Status, exit.Message)
+	}
+	if err != nil {
+		return fmt.Errorf("reading the environment of the dev container: %w", err)
+	}
+	return nil
 }
 
 // convertSizes passes sizes on as the runner's type until the context ends.

@@ -12,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/autodown"
@@ -50,6 +51,7 @@ autodown --after TIME --lease PATH [--original PATH] [--memory PATH]
              give the original back when no laptop was heard of for so long
 seed [FROM TO]...
              copy folders of the image into an empty workspace
+environment  print the environment, each variable ended by a zero byte
 sftp-server  serve SFTP on standard input and output
 scp          be the remote end of scp -O
 version      print the version
@@ -136,6 +138,8 @@ func (p program) run(ctx context.Context, role string, args []string) error {
 		return p.hostKey(ctx)
 	case "authorize":
 		return sshd.Authorize(config.StateDir, p.stdin)
+	case "environment":
+		return p.environment(os.Environ())
 	case "sftp-server":
 		return runner.ServeSFTP(p.stdin, p.stdout)
 	case "scp":
@@ -145,6 +149,12 @@ func (p program) run(ctx context.Context, role string, args []string) error {
 		return err
 	}
 	return fmt.Errorf("%w: unknown role %q", errUsage, role)
+}
+
+// environment prints variables as the subsystem of that name promises.
+func (p program) environment(env []string) error {
+	_, err := io.WriteString(p.stdout, strings.Join(append(env, "", ""), "\x00"))
+	return err
 }
 
 func (p program) hostKey(ctx context.Context) error {

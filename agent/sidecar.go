@@ -75,13 +75,15 @@ func (s Sidecar) Run(ctx context.Context) error {
 		OnStatus: func(roots []config.RootStatus) { b.update(func(s *config.Status) { s.Roots = roots }) },
 	})
 	b.update(func(s *config.Status) { s.Roots = roots.Status() })
+	dev := devContainer{runner.Client{Dir: s.RunDir, Wait: runnerWait}}
 	server := sshd.New(sshd.Config{
 		HostKey:    hostKey,
 		Authorized: keys.Contains,
-		Runner:     devContainer{runner.Client{Dir: s.RunDir, Wait: runnerWait}},
+		Runner:     dev,
 		Subsystems: map[string]sshd.Subsystem{
-			config.SubsystemStatus: b.serve,
-			config.SubsystemSync:   roots.Serve,
+			config.SubsystemStatus:      b.serve,
+			config.SubsystemSync:        roots.Serve,
+			config.SubsystemEnvironment: dev.environment,
 		},
 		OnChange: func(clients, sessions int) {
 			b.update(func(s *config.Status) { s.Clients, s.Sessions = clients, sessions })

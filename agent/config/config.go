@@ -56,6 +56,10 @@ const (
 	// SubsystemSession is the SSH subsystem that speaks the protocol of
 	// agent/attach: sessions that outlive connections.
 	SubsystemSession = "session"
+	// SubsystemEnvironment is the SSH subsystem that writes the environment of
+	// the dev container: each NAME=value ended by a zero byte, and an empty one
+	// at the end of all.
+	SubsystemEnvironment = "environment"
 	// PingRequest is a global SSH request that the agent answers with
 	// success.
 	PingRequest = "dev.okteto.com/ping"

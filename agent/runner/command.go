@@ -43,6 +43,9 @@ func (r *Runner) resolve(s Start, env []string) (command, error) {
 	if s.SFTP {
 		return command{selfExe, []string{"agent", "sftp-server"}}, nil
 	}
+	if s.Environment {
+		return command{selfExe, []string{"agent", "environment"}}, nil
+	}
 	searchPath := lookupEnv(env, "PATH")
 	line := s.Line
 	if rest, ok := scpArguments(line); ok {

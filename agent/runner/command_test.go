@@ -190,6 +190,7 @@ func TestResolve(t *testing.T) {
 		{"/bin/sh", Start{Line: "a | b"}, "/bin/sh", []string{"sh", "-c", "a | b"}},
 		{"", Start{Line: "/bin/sh 'a b'"}, "/bin/sh", []string{"/bin/sh", "a b"}},
 		{"/bin/sh", Start{SFTP: true}, "/proc/self/exe", []string{"agent", "sftp-server"}},
+		{"/bin/sh", Start{Environment: true}, "/proc/self/exe", []string{"agent", "environment"}},
 		{"/bin/sh", Start{Line: "scp -t 'a b'"}, "/bin/sh", []string{"sh", "-c", "/bin/true scp -t 'a b'"}},
 		{"", Start{Line: "scp -t 'a b'"}, "/bin/true", []string{"/bin/true", "scp", "-t", "a b"}},
 	} {

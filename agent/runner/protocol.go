@@ -99,6 +99,9 @@ type Start struct {
 	Line string `json:"line,omitempty"`
 	// SFTP asks for the SFTP server instead.
 	SFTP bool `json:"sftp,omitempty"`
+	// Environment asks for a program that prints its environment instead,
+	// without a shell, which would not pass on every name.
+	Environment bool `json:"environment,omitempty"`
 	// Env is added to the environment of the container, as NAME=value.
 	Env []string `json:"env,omitempty"`
 	// TTY asks for a terminal; nil means pipes.
