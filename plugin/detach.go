@@ -188,7 +188,7 @@ func newDetached(u upCommand, behind *background, socket, name string) (*detache
 }
 
 // Attach runs the command without anybody who types.
-func (d *detached) Attach(ctx context.Context, client *sshclient.Client, held *sshclient.Held) error {
+func (d *detached) Attach(ctx context.Context, client *sshclient.Client) error {
 	kind, _ := d.factory.Env("TERM")
-	return held.Attach(ctx, client, &sshclient.TTY{Term: kind})
+	return d.over(ctx, func(held *sshclient.Held) error { return held.Attach(ctx, client, &sshclient.TTY{Term: kind}) })
 }

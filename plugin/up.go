@@ -262,26 +262,38 @@ type upCommand struct {
 	factory  *Factory
 	services *services
 	command  sshclient.Command
+	// held is the command while it runs, over lost connections too; nil before.
+	held *sshclient.Held
 }
 
 // userCommand is the command, here or in the background.
 func (o *upOptions) userCommand(d *development) (devsession.Command, error) {
-	command := upCommand{o.factory, d.services, o.factory.remote(o.line(d.dev), o.forwardAgent)}
+	command := upCommand{factory: o.factory, services: d.services, command: o.factory.remote(o.line(d.dev), o.forwardAgent)}
 	if o.detach.behind == nil {
 		return &command, nil
 	}
 	return newDetached(command, o.detach.behind, d.socket, d.dev.Name)
 }
 
-// New waits for the services.
-func (u *upCommand) New(ctx context.Context) *sshclient.Held {
-	u.services.await(ctx)
-	return sshclient.NewHeld(u.command, roleUp, u.factory.tellDropped)
-}
+// Running tells whether there is a command to go on with.
+func (u *upCommand) Running() bool { return u.held != nil }
 
 // Attach runs it on the standard streams.
-func (u *upCommand) Attach(ctx context.Context, client *sshclient.Client, held *sshclient.Held) error {
-	return u.factory.attach(ctx, client, held)
+func (u *upCommand) Attach(ctx context.Context, client *sshclient.Client) error {
+	return u.over(ctx, func(held *sshclient.Held) error { return u.factory.attach(ctx, client, held) })
+}
+
+// over attaches to the command. One that begins waits for the services.
+func (u *upCommand) over(ctx context.Context, attach func(*sshclient.Held) error) error {
+	if u.held == nil {
+		u.services.await(ctx)
+		u.held = sshclient.NewHeld(u.command, roleUp, u.factory.tellDropped)
+	}
+	err := attach(u.held)
+	if u.held.Over() {
+		u.held = nil
+	}
+	return err
 }
 
 // prepare makes the session: local ports are bound before anything in the

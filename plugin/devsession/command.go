@@ -71,14 +71,7 @@ func (s *Session) overConnection(ctx context.Context, client *sshclient.Client) 
 		}
 	})
 	defer stop()
-	if s.held == nil {
-		s.held = s.Command.New(command)
-	}
-	err := s.Command.Attach(command, client, s.held)
-	if s.held.Over() {
-		s.held = nil
-	}
-	return err
+	return s.Command.Attach(command, client)
 }
 
 // catchUp waits for what a command waits for that did not run before.

@@ -186,17 +186,23 @@ type up struct {
 	cancel      context.CancelFunc
 	ended       chan error
 	command     sshclient.Command
+	held        *sshclient.Held
 	// dropped counts the output that was said to be lost.
 	dropped atomic.Int64
 }
 
-// New and Attach make it its session's command.
-func (u *up) New(context.Context) *sshclient.Held {
-	return sshclient.NewHeld(u.command, "up", func(n int64) { u.dropped.Add(n) })
-}
+// Running and Attach make it its session's command.
+func (u *up) Running() bool { return u.held != nil }
 
-func (u *up) Attach(ctx context.Context, client *sshclient.Client, held *sshclient.Held) error {
-	return held.Attach(ctx, client, nil)
+func (u *up) Attach(ctx context.Context, client *sshclient.Client) error {
+	if u.held == nil {
+		u.held = sshclient.NewHeld(u.command, "up", func(n int64) { u.dropped.Add(n) })
+	}
+	err := u.held.Attach(ctx, client, nil)
+	if u.held.Over() {
+		u.held = nil
+	}
+	return err
 }
 
 // session prepares a session that runs a command line and syncs the laptop's

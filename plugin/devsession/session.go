@@ -38,11 +38,11 @@ type Environment interface {
 
 // Command is the user's command.
 type Command interface {
-	// New makes the command, which its first Attach starts. It waits for what
-	// the command needs besides the folders.
-	New(ctx context.Context) *sshclient.Held
-	// Attach runs it over a connection, or goes on with it, as Held's does.
-	Attach(ctx context.Context, client *sshclient.Client, held *sshclient.Held) error
+	// Attach runs it over a connection, or goes on with it, as sshclient.Held's
+	// does. One that begins waits for what it needs besides the folders.
+	Attach(ctx context.Context, client *sshclient.Client) error
+	// Running tells whether there is a command to go on with.
+	Running() bool
 }
 
 // Session is one run of `up`.
@@ -76,8 +76,6 @@ type standing struct {
 	link   link
 	pulse  pulse
 	worked bool
-	// held is the command while it runs, over lost connections too; nil before.
-	held *sshclient.Held
 }
 
 // errLost wraps what ended a connection that had worked.

@@ -38,7 +38,7 @@ func (s *Session) startSync(ctx context.Context, group *errgroup.Group, l *lines
 			return nil
 		})
 	}
-	if s.held != nil {
+	if s.Command.Running() {
 		return nil
 	}
 	if s.NoWait {
