@@ -36,6 +36,8 @@ type development struct {
 	environment *environment
 	services    *services
 	session     *devsession.Session
+	// local is the command in hybrid mode; nil in sync mode.
+	local *devsession.Local
 
 	socket  string
 	folders []*devsession.Folder
@@ -95,6 +97,9 @@ func (d *development) find(ctx context.Context) error {
 // taken into development ends it.
 func (d *development) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
+	if d.local != nil {
+		d.local.End = cancel
+	}
 	ended := make(chan struct{})
 	autoscalers := d.environment.found.Autoscalers
 	go func() {
@@ -104,6 +109,9 @@ func (d *development) run(ctx context.Context) error {
 		}
 	}()
 	err := d.session.Run(ctx)
+	if d.local != nil {
+		err = d.local.Stop(err)
+	}
 	cancel(nil)
 	<-ended
 	return err

@@ -10,6 +10,7 @@ import (
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/console"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/devsession"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/workload"
 )
 
@@ -33,8 +34,10 @@ type report struct {
 
 // identity is which development container a report is about, and where it is.
 type identity struct {
-	Name      string `json:"name"`
-	Workload  string `json:"workload"`
+	Name     string `json:"name"`
+	Workload string `json:"workload"`
+	// Mode is the mode of development: sync or hybrid.
+	Mode      string `json:"mode"`
 	Namespace string `json:"namespace"`
 	Pod       string `json:"pod"`
 }
@@ -59,6 +62,7 @@ func newReport(env *active) *report {
 func (r *report) take(env *active) {
 	r.Name, r.Namespace, r.Pod, r.Forwards = env.Dev, env.cluster.Namespace, env.Pod.Name, env.Forwards
 	r.Workload = strings.ToLower(string(env.Kind)) + "/" + env.Name
+	r.Mode = env.Clone.Annotations[workload.AnnotationMode]
 	r.Services = env.Services
 	r.Holder, r.Since = "", time.Time{}
 	r.AutoDown = ""
@@ -108,6 +112,9 @@ func (r *report) print(out *strings.Builder) error {
 		_, _ = fmt.Fprintf(table, "%s\t%s\n", key, fmt.Sprintf(format, args...))
 	}
 	row("Name", "%s (%s in namespace %s)", r.Name, r.Workload, r.Namespace)
+	if r.Mode == string(manifest.ModeHybrid) {
+		row("Mode", "%s: the command runs on the laptop, with the pod's environment", r.Mode)
+	}
 	row("Pod", "%s", r.Pod)
 	row("Container", "%s", describeRunner(r.Agent.Runner))
 	if r.Holder != "" {

@@ -24,7 +24,7 @@ func fullReport(t *testing.T) *report {
 	s.Folders[0].Current = "big.bin"
 	s.Folders[0].Wire = devsession.Wire{SentBytes: 1, ReceivedBytes: 2, SentBytesPerSecond: 3, ReceivedBytesPerSecond: 4}
 	return &report{
-		identity: identity{Name: "api", Workload: "deployment/api", Namespace: "shop", Pod: "api-okteto-1"},
+		identity: identity{Name: "api", Workload: "deployment/api", Mode: "hybrid", Namespace: "shop", Pod: "api-okteto-1"},
 		Holder:   "ann@desk/1", Since: at,
 		Forwards: []string{"8080 -> 80"},
 		Agent: config.Status{

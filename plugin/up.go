@@ -266,13 +266,36 @@ type upCommand struct {
 	held *sshclient.Held
 }
 
-// userCommand is the command, here or in the background.
+// userCommand is the command, here or in the background, on this machine or in the
+// pod.
 func (o *upOptions) userCommand(d *development) (devsession.Command, error) {
+	if d.dev.Mode == manifest.ModeHybrid {
+		if o.detach.behind != nil {
+			return nil, errors.New("--detach leaves the command in the pod, and in hybrid mode it runs here: leave the flag out")
+		}
+		d.local = o.localCommand(d.dev)
+		return d.local, nil
+	}
 	command := upCommand{factory: o.factory, services: d.services, command: o.factory.remote(o.line(d.dev), o.forwardAgent)}
 	if o.detach.behind == nil {
 		return &command, nil
 	}
 	return newDetached(command, o.detach.behind, d.socket, d.dev.Name)
+}
+
+// localCommand is the command of hybrid mode.
+func (o *upOptions) localCommand(dev *manifest.Dev) *devsession.Local {
+	l := &devsession.Local{Command: dev.Command, Dir: dev.LocalDir, Lookup: o.factory.Env, Console: o.factory.Console()}
+	if len(o.command) > 0 {
+		l.Command = manifest.Command{Argv: o.command}
+	}
+	for _, e := range dev.Environment {
+		l.Set = append(l.Set, e.Name)
+	}
+	l.Stdin, _ = o.factory.Streams.In.(*os.File)
+	l.Stdout, _ = o.factory.Streams.Out.(*os.File)
+	l.Stderr, _ = o.factory.Streams.ErrOut.(*os.File)
+	return l
 }
 
 // Running tells whether there is a command to go on with.
@@ -360,7 +383,11 @@ func (o *upOptions) environment(d *development, workloads *workload.Client, key 
 func (d *development) reverses() []devsession.Reverse {
 	var reverses []devsession.Reverse
 	for _, r := range d.dev.Reverse {
-		reverses = append(reverses, devsession.NewReverse(d.dev.Interface, r))
+		reverse := devsession.NewReverse(d.dev.Interface, r)
+		if d.dev.Mode == manifest.ModeHybrid {
+			reverse = reverse.StandIn()
+		}
+		reverses = append(reverses, reverse)
 	}
 	return reverses
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -128,6 +129,8 @@ type Reverse struct {
 	LocalNetwork, Local string
 	// Text is the tunnel as the user reads it: 9000 <- 3000.
 	Text string
+	// standsIn is set by StandIn.
+	standsIn bool
 }
 
 // NewReverse says where a reverse tunnel leads; its port of the laptop is on an
@@ -148,6 +151,42 @@ func NewReverse(address string, r manifest.Reverse) Reverse {
 	return out
 }
 
+// StandIn returns the tunnel with the workload's port for its own: it is open on
+// every address of the pod, so that Services lead to it, and a connection that
+// comes while nobody listens on the laptop is held for a moment.
+func (r Reverse) StandIn() Reverse {
+	r.standsIn = true
+	if _, port, err := net.SplitHostPort(r.Remote); err == nil && r.Network != "unix" {
+		r.Remote = net.JoinHostPort("", port)
+	}
+	return r
+}
+
+const (
+	// restartTime is how long a program on the laptop may take to listen again.
+	restartTime = 10 * time.Second
+	// restartLook is the time between two looks whether it does.
+	restartLook = 20 * time.Millisecond
+)
+
+// dial connects with the laptop's side.
+func (r Reverse) dial(ctx context.Context) (net.Conn, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, r.LocalNetwork, r.Local)
+	if !r.standsIn {
+		return conn, err
+	}
+	for deadline := time.Now().Add(restartTime); errors.Is(err, syscall.ECONNREFUSED) && time.Now().Before(deadline); {
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(restartLook):
+		}
+		conn, err = d.DialContext(ctx, r.LocalNetwork, r.Local)
+	}
+	return conn, err
+}
+
 // startReverses opens the reverse tunnels. One that cannot be opened is a
 // warning: the rest of the session works without it.
 func (s *Session) startReverses(ctx context.Context, group *errgroup.Group, l *lines) {
@@ -161,10 +200,7 @@ func (s *Session) startReverses(ctx context.Context, group *errgroup.Group, l *l
 			if r.Network == "udp" {
 				forward = client.RemoteForwardUDP
 			}
-			var d net.Dialer
-			err = forward(ctx, r.Remote, func(ctx context.Context) (net.Conn, error) {
-				return d.DialContext(ctx, r.LocalNetwork, r.Local)
-			})
+			err = forward(ctx, r.Remote, r.dial)
 			if err != nil && ctx.Err() == nil && !errors.Is(err, sshclient.ErrConnectionLost) && !errors.Is(err, io.EOF) {
 				s.Console.Warn("reverse %s: %v", r.Text, err)
 			}

@@ -29,6 +29,9 @@ type Folder struct {
 // what the laptop has is in the pod, unless nobody wants to wait, or the command
 // runs already. A sync that ends later cancels with its cause.
 func (s *Session) startSync(ctx context.Context, group *errgroup.Group, l *lines, cancel context.CancelCauseFunc) error {
+	if len(s.Folders) == 0 {
+		return nil
+	}
 	step := s.Console.Start()
 	for _, f := range s.Folders {
 		group.Go(func() error {

@@ -77,7 +77,7 @@ func (d *devReader) fields() []field {
 		{"interface", "Local address of forwards: localhost or an IP address.", isText, func(v value) { dev.Interface = v.address() }},
 		{"lifecycle", "What becomes of the container's hooks; they stay when unset.", isAnyOf(isBoolean, isObject), func(v value) { dev.Lifecycle = v.lifecycle() }},
 		{"metadata", "Labels and annotations, added to what up creates.", isObject, func(v value) { dev.Metadata = v.metadata() }},
-		{"mode", "sync is the only mode.", isOneOf("sync"), checkMode},
+		{"mode", "Where the code runs: sync, in the pod, or hybrid, on the laptop.", isOneOf(string(ModeSync), string(ModeHybrid)), func(v value) { dev.Mode = v.mode() }},
 		{"name", "Name of the workload, or kind/name; the key when unset.", isText, d.name},
 		{"nodeSelector", "Labels of the nodes that the pod may run on. Replaces the workload's.", isPairs, func(v value) { dev.Pod.NodeSelector = v.labels(false) }},
 		{"paths", "Where a custom resource has its pod template, and what takes its pods away.", isObject, d.paths},
@@ -105,7 +105,7 @@ func (d *devReader) fields() []field {
 			}
 		}},
 		{"volumes", "Folders of the container that survive on the claim.", isList(isText), d.volumes},
-		{"workdir", "Working directory; the image's when unset.", isText, d.workdir},
+		{"workdir", "Working directory; the image's when unset. In hybrid mode a folder of the laptop.", isText, func(v value) { d.workdirAt = v }},
 	}
 }
 
@@ -125,7 +125,12 @@ func (d *devReader) read(v value) {
 		}
 		v.object(fields)
 	}
-	d.defaultSync()
+	if d.dev.Mode == ModeHybrid {
+		d.hybrid(v)
+	} else {
+		d.workdir()
+		d.defaultSync()
+	}
 	d.fillEnvironment()
 	d.checkTargets()
 	if d.service {
@@ -217,12 +222,16 @@ func (d *devReader) replicas(v value) {
 	}
 }
 
-func (d *devReader) workdir(v value) {
+// workdir reads the working directory in the container.
+func (d *devReader) workdir() {
+	v := d.workdirAt
+	if v.node == nil {
+		return
+	}
 	s, ok := v.text()
 	if !ok {
 		return
 	}
-	d.workdirAt = v
 	if !path.IsAbs(s) {
 		v.fail("the path %q must be absolute, such as /app", s)
 		return
@@ -304,16 +313,6 @@ func (v value) address() string {
 		v.fail("must be \"localhost\" or an IP address such as 0.0.0.0, not %q", s)
 	}
 	return s
-}
-
-func checkMode(v value) {
-	switch s, ok := v.text(); {
-	case !ok || s == "sync":
-	case s == "hybrid":
-		v.fail("this version has no hybrid mode; remove the field to develop in the cluster")
-	default:
-		v.fail("development mode not valid: must be \"sync\" or \"hybrid\", not %q", s)
-	}
 }
 
 // timeout reads a duration, or one for each kind of waiting.

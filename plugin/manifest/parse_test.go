@@ -356,7 +356,7 @@ func checkPromises(t *testing.T, name string, dev *Dev) {
 	if dev.Name != name || dev.Workload == "" || dev.Interface == "" {
 		t.Errorf("names: %+v", dev)
 	}
-	if len(dev.Command.Argv) == 0 || len(dev.Sync) == 0 {
+	if len(dev.Command.Argv) == 0 || len(dev.Sync) == 0 && dev.LocalDir == "" {
 		t.Errorf("neither may be empty: %+v", dev)
 	}
 	if dev.Timeout.Default <= 0 || dev.Timeout.Resources <= 0 {

@@ -139,7 +139,7 @@ func checkFolder(v value, stat func(string) (fs.FileInfo, error), local string) 
 	case err != nil:
 		v.fail("the folder %q cannot be read: %v", local, err)
 	case !info.IsDir():
-		v.fail("%q is a file; only folders can be synced", local)
+		v.fail("%q is a file, not a folder", local)
 	}
 }
 

@@ -58,6 +58,11 @@ type Dev struct {
 	// Workdir is the working directory in the container; empty keeps the
 	// image's.
 	Workdir string
+	// Mode says where the code runs; empty means ModeSync.
+	Mode Mode `json:",omitempty"`
+	// LocalDir is where the command runs on the laptop in hybrid mode, absolute
+	// after parsing; empty in sync mode.
+	LocalDir string `json:",omitempty"`
 	// Environment is added to the container's, and wins over it; sorted by
 	// name. What the env files set is in it already.
 	Environment []EnvVar
@@ -142,6 +147,17 @@ type Command struct {
 	Argv  []string
 	Shell bool
 }
+
+// Mode says where the code of a development container runs.
+type Mode string
+
+// Modes of development.
+const (
+	// ModeSync runs the code in the pod, where it is synced to.
+	ModeSync Mode = "sync"
+	// ModeHybrid runs the code on the laptop, and the pod stands in for it.
+	ModeHybrid Mode = "hybrid"
+)
 
 // Paths lead to parts of a custom resource, as names joined by dots. An empty
 // one is where most have that part.

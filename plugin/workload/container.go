@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -25,6 +26,9 @@ const nonRootUser = 65532
 // instead of its command.
 func renderDev(c *corev1.Container, s *Spec, namespace, user string) {
 	renderContainer(c, &s.Dev)
+	if s.Dev.Mode == manifest.ModeHybrid {
+		secretsFirst(c.EnvFrom)
+	}
 	c.Command = config.RunnerCommand()
 	c.Args = nil
 	c.Env = mergeEnv(c.Env,
@@ -35,6 +39,21 @@ func renderDev(c *corev1.Container, s *Spec, namespace, user string) {
 		},
 		s.Dev.Environment)
 }
+
+// secretsFirst lets ConfigMaps win over Secrets, as is promised in hybrid mode:
+// of two sources that set a variable, the kubelet takes the later one.
+func secretsFirst(sources []corev1.EnvFromSource) {
+	rank := func(s corev1.EnvFromSource) int {
+		if s.SecretRef != nil {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(sources, func(a, b corev1.EnvFromSource) int { return rank(a) - rank(b) })
+}
+
+// modeOf is the value of AnnotationMode.
+func modeOf(dev *manifest.Dev) string { return string(cmp.Or(dev.Mode, manifest.ModeSync)) }
 
 // renderContainer applies the manifest's fields of a container, but for what
 // runs in it. It has no probe that the manifest does not ask for: probes belong

@@ -99,7 +99,7 @@ func TestCustomComesBack(t *testing.T) {
 			head := "{apiVersion: example.com/v1, kind: Widget, metadata: {name: w}, spec: "
 			w := customWorkload(t, head+tt.spec+"}", tt.paths)
 			for range 2 { // the second swap must not lose what the first recorded
-				u, err := ScaledDown(w, "dev", manifest.Metadata{})
+				u, err := ScaledDown(w, &manifest.Dev{Name: "dev"})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -311,7 +311,7 @@ func deployment(w *Workload, s *Spec, t *corev1.PodTemplateSpec) *appsv1.Deploym
 	labels[LabelDev] = "true"
 	labels[LabelClone] = string(w.Meta.UID)
 	labels[LabelInteractive] = s.Dev.Name
-	annotations := merged(s.Dev.Metadata.Annotations, map[string]string{AnnotationMode: ModeSync})
+	annotations := merged(s.Dev.Metadata.Annotations, map[string]string{AnnotationMode: modeOf(&s.Dev)})
 	if s.Holder != "" {
 		annotations[AnnotationHolder] = s.Holder
 	}

@@ -67,6 +67,10 @@ func cases() map[string]func(*Spec) {
 				{Claim: "data-db-2", SubPath: "lib", Mount: "/lib2"},
 			}
 		},
+		"hybrid": func(s *Spec) {
+			s.Dev.Sync, s.Dev.Mode, s.Dev.LocalDir = nil, manifest.ModeHybrid, "/home/dev/frontend"
+			s.Dev.Environment = []manifest.EnvVar{{Name: "MODE", Value: "dev"}}
+		},
 		"replicaset": func(s *Spec) {},
 		"daemonset":  func(s *Spec) {},
 		"rollout":    func(s *Spec) {},
@@ -93,7 +97,7 @@ func TestClone(t *testing.T) {
 			}
 			golden := []any{r.Clone}
 			if w.pod == nil { // else it is deleted
-				down, err := ScaledDown(w, s.Dev.Name, s.Dev.Metadata)
+				down, err := ScaledDown(w, &s.Dev)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -119,7 +119,7 @@ func (c *Client) planOriginal(f *Found, s *Spec) ([]Planned, error) {
 	if f.pod != nil {
 		return nil, nil // it is deleted
 	}
-	original, err := ScaledDown(f.Workload, s.Dev.Name, s.Dev.Metadata)
+	original, err := ScaledDown(f.Workload, &s.Dev)
 	if err != nil {
 		return nil, err
 	}

@@ -89,16 +89,16 @@ func lost(w *Workload) error {
 // Of the manifest's metadata only those keys are set that the original does
 // not have, so that nothing has to be remembered to undo it. It holds as long
 // as the object is at the resource version that it was computed from.
-func ScaledDown(w *Workload, dev string, md manifest.Metadata) (*unstructured.Unstructured, error) {
+func ScaledDown(w *Workload, dev *manifest.Dev) (*unstructured.Unstructured, error) {
 	n, ok := before(w)
 	if !ok {
 		return nil, lost(w)
 	}
 	m := metaOf(w)
-	labels := added(w.Meta.Labels, md.Labels, restore.OwnKeys(m.ManagedFields, "labels", false))
+	labels := added(w.Meta.Labels, dev.Metadata.Labels, restore.OwnKeys(m.ManagedFields, "labels", false))
 	labels[LabelDev] = "true"
-	annotations := added(w.Meta.Annotations, merged(md.Annotations, pauses(&w.Meta)), restore.OwnKeys(m.ManagedFields, "annotations", false))
-	r := restore.Record{Dev: dev, Owners: restore.OwnersOf(m.ManagedFields, w.gate().path), Pauses: pausesIn(w, annotations)}
+	annotations := added(w.Meta.Annotations, merged(dev.Metadata.Annotations, pauses(&w.Meta)), restore.OwnKeys(m.ManagedFields, "annotations", false))
+	r := restore.Record{Dev: dev.Name, Owners: restore.OwnersOf(m.ManagedFields, w.gate().path), Pauses: pausesIn(w, annotations)}
 	if w.custom != nil {
 		r.Unset = w.custom.unset
 		paths, err := json.Marshal(w.custom.paths)
@@ -118,7 +118,7 @@ func ScaledDown(w *Workload, dev string, md manifest.Metadata) (*unstructured.Un
 		return nil, fmt.Errorf("rendering the record of %s: %w", w, err)
 	}
 	annotations[AnnotationReplicas] = strconv.Itoa(int(n))
-	annotations[AnnotationMode] = ModeSync
+	annotations[AnnotationMode] = modeOf(dev)
 	annotations[AnnotationSwap] = string(raw)
 	u := &unstructured.Unstructured{Object: restore.Nested(w.gate().path, w.gate().shut(w))}
 	u.SetAPIVersion(w.traits().apiVersion())

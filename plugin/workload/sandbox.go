@@ -41,7 +41,7 @@ func Sandbox(dev *manifest.Dev, namespace string) (*appsv1.Deployment, error) {
 			Annotations: merged(dev.Metadata.Annotations, map[string]string{
 				AnnotationAutocreate: "up",
 				AnnotationReplicas:   "0",
-				AnnotationMode:       ModeSync,
+				AnnotationMode:       modeOf(dev),
 			}),
 		},
 		Spec: appsv1.DeploymentSpec{

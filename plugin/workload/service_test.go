@@ -70,7 +70,7 @@ func TestCloneOfService(t *testing.T) {
 			if diff := cmp.Diff(before, &w.Template); diff != "" {
 				t.Errorf("the original was changed: %s", diff)
 			}
-			down, err := ScaledDown(w, s.Dev.Name, s.Dev.Metadata)
+			down, err := ScaledDown(w, &s.Dev)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -120,7 +120,7 @@ func TestCloneOfTwoContainers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			down, err := ScaledDown(w, s.Dev.Name, s.Dev.Metadata)
+			down, err := ScaledDown(w, &s.Dev)
 			if err != nil {
 				t.Fatal(err)
 			}

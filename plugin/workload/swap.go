@@ -173,7 +173,7 @@ func (c *Client) scaleDown(ctx context.Context, w *Workload, s *Spec) error {
 		return c.deletePod(ctx, w)
 	}
 	for range maxConflicts {
-		u, err := ScaledDown(w, s.Dev.Name, s.Dev.Metadata)
+		u, err := ScaledDown(w, &s.Dev)
 		if err != nil {
 			return err
 		}

@@ -109,7 +109,7 @@ func checkRoundTrip(t interface {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.Replicas != 0 || w.Meta.Labels[LabelDev] != "true" || w.Meta.Annotations[AnnotationMode] != ModeSync || w.Meta.Labels["new"] == "" && !strings.Contains(before, `"new": ""`) {
+	if w.Replicas != 0 || w.Meta.Labels[LabelDev] != "true" || w.Meta.Annotations[AnnotationMode] != string(manifest.ModeSync) || w.Meta.Labels["new"] == "" && !strings.Contains(before, `"new": ""`) {
 		t.Errorf("after the swap: %d replicas, labels %v, annotations %v", w.Replicas, w.Meta.Labels, w.Meta.Annotations)
 	}
 	done, err := c.Restore(ctx, RestoreOptions{Name: name})

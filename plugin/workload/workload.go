@@ -43,7 +43,7 @@ const (
 
 	// AnnotationReplicas is the original's Replicas before the swap.
 	AnnotationReplicas = restore.AnnotationReplicas
-	// AnnotationMode is the mode of development, always ModeSync here.
+	// AnnotationMode is the mode of development, a manifest.Mode.
 	AnnotationMode = restore.AnnotationMode
 	// AnnotationAutocreate marks a workload that Swap made itself.
 	AnnotationAutocreate = "dev.okteto.com/auto-create"
@@ -73,9 +73,6 @@ const (
 	// AnnotationForwards is on the Lease: the open forwards, a JSON list of
 	// strings.
 	AnnotationForwards = "dev.okteto.com/forwards"
-
-	// ModeSync is the value of AnnotationMode.
-	ModeSync = "sync"
 )
 
 // nameSuffix follows the original's name in the clone's, and the dev
