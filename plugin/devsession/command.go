@@ -21,10 +21,13 @@ func (s *Session) runCommand(ctx context.Context, client *sshclient.Client, stat
 		}
 		s.Console.Clear()
 		err = s.overConnection(ctx, client)
-		if ctx.Err() != nil {
+		var exit *sshclient.ExitError
+		ended := err == nil || errors.As(err, &exit) && !crashed(exit)
+		if ctx.Err() != nil && !(ended && passing(context.Cause(ctx))) {
+			// A command that has ended has done so whatever became of the
+			// connections meanwhile: it must not run twice.
 			return context.Cause(ctx)
 		}
-		var exit *sshclient.ExitError
 		var refused *sshclient.RefusedError
 		switch {
 		case errors.As(err, &refused), errors.Is(err, sshclient.ErrOldAgent):
@@ -35,7 +38,7 @@ func (s *Session) runCommand(ctx context.Context, client *sshclient.Client, stat
 				return err
 			}
 			continue
-		case err == nil, errors.As(err, &exit) && !crashed(exit):
+		case ended:
 			s.settle(ctx)
 			return err
 		case exit == nil:

@@ -185,6 +185,42 @@ func TestReconnectsToTheCommand(t *testing.T) {
 
 // TestNothingIsLostOverManyCuts cuts the connection while input and output flow:
 // every byte arrives once, in order.
+// lostAtItsEnd is a command that ends when the connection of the sync is lost.
+type lostAtItsEnd struct {
+	*up
+	lose func()
+}
+
+func (l lostAtItsEnd) Attach(ctx context.Context, client *sshclient.Client) error {
+	err := l.up.Attach(ctx, client)
+	l.lose()
+	_ = client.Wait() // the loss of one is the loss of all
+	return err
+}
+
+func TestCommandThatHasEndedRunsOnce(t *testing.T) {
+	p := newPod(t)
+	for line, want := range map[string]int{"echo once": 0, "echo once; exit 7": 7} {
+		u := p.session(line)
+		dialed := make(chan net.Conn, 2)
+		dial := u.Connector.Dial
+		u.Connector.Dial = func(ctx context.Context, pod string) (net.Conn, error) {
+			conn, err := dial(ctx, pod)
+			if err == nil {
+				dialed <- conn
+			}
+			return conn, err
+		}
+		u.Command = lostAtItsEnd{u, func() { <-dialed; _ = (<-dialed).Close() }}
+		if got := exitStatus(u.start().end()); got != want {
+			t.Errorf("%q ended with %d, want %d", line, got, want)
+		}
+		if got := u.out.String(); got != "once\n" {
+			t.Errorf("%q wrote %q", line, got)
+		}
+	}
+}
+
 func TestNothingIsLostOverManyCuts(t *testing.T) {
 	p := newPod(t)
 	u := p.session("seq 100000; echo ready; cat").start()

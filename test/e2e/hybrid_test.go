@@ -136,7 +136,7 @@ func TestHybridServes(t *testing.T) {
 	p.write("app/serve.sh", controlled)
 	s := p.start("up", "web")
 	s.out("pid ")
-	s.err(fmt.Sprintf("reverse  3000 <- localhost:%d", port))
+	s.err(fmt.Sprintf("reverse  3000 <- %d", port))
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	serve := func(text string) (stop func()) {
 		l, err := net.Listen("tcp", address)
