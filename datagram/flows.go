@@ -38,6 +38,7 @@ type flow struct {
 	peer  net.Addr
 	queue chan []byte
 	end   context.CancelFunc
+	ended <-chan struct{}
 	quiet *time.Timer
 	// last is when something passed.
 	last atomic.Int64
@@ -76,10 +77,14 @@ func (f *Flows) deliver(ctx context.Context, peer net.Addr, datagram []byte, sta
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fl := f.flows[peer.String()]
+	if fl != nil && fl.over() {
+		delete(f.flows, peer.String()) // nobody reads its queue any more
+		fl = nil
+	}
 	if fl == nil {
 		f.makeRoom()
 		ctx, end := context.WithCancel(ctx)
-		fl = &flow{peer: peer, queue: make(chan []byte, maxQueue), end: end}
+		fl = &flow{peer: peer, queue: make(chan []byte, maxQueue), end: end, ended: ctx.Done()}
 		fl.quiet = time.AfterFunc(f.idle(), end)
 		if f.flows == nil {
 			f.flows = map[string]*flow{}
@@ -114,6 +119,16 @@ func (f *Flows) makeRoom() {
 }
 
 func (f *Flows) idle() time.Duration { return cmp.Or(f.Idle, idleTimeout) }
+
+// over tells whether the flow was ended.
+func (fl *flow) over() bool {
+	select {
+	case <-fl.ended:
+		return true
+	default:
+		return false
+	}
+}
 
 // touch notes that something passes.
 func (fl *flow) touch(idle time.Duration) {
