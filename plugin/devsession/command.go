@@ -23,10 +23,10 @@ func (s *Session) runCommand(ctx context.Context, client *sshclient.Client, stat
 		err = s.overConnection(ctx, client)
 		var exit *sshclient.ExitError
 		ended := err == nil || errors.As(err, &exit) && !crashed(exit)
-		if ctx.Err() != nil && !(ended && passing(context.Cause(ctx))) {
-			// A command that has ended has done so whatever became of the
-			// connections meanwhile: it must not run twice.
-			return context.Cause(ctx)
+		// A command that has ended has done so whatever became of the connections
+		// meanwhile: it must not run twice.
+		if why := context.Cause(ctx); why != nil && (!ended || !passing(why)) {
+			return why
 		}
 		var refused *sshclient.RefusedError
 		switch {
