@@ -69,22 +69,26 @@ func sandboxService(w *Workload, dev *manifest.Dev) *corev1.Service {
 		},
 		Spec: corev1.ServiceSpec{Selector: w.Selector.MatchLabels},
 	}
-	ports := map[int]bool{}
-	add := func(port int) {
-		if !ports[port] {
-			ports[port] = true
-			service.Spec.Ports = append(service.Spec.Ports, corev1.ServicePort{
-				Name: "port-" + strconv.Itoa(port), Port: int32(port), TargetPort: intstr.FromInt(port), Protocol: corev1.ProtocolTCP,
-			})
+	names := map[string]bool{}
+	add := func(port int, protocol manifest.Protocol) {
+		p := corev1.ServicePort{
+			Name: "port-" + strconv.Itoa(port), Port: int32(port), TargetPort: intstr.FromInt(port), Protocol: corev1.ProtocolTCP,
+		}
+		if protocol == manifest.UDP {
+			p.Name, p.Protocol = p.Name+"-udp", corev1.ProtocolUDP
+		}
+		if !names[p.Name] {
+			names[p.Name] = true
+			service.Spec.Ports = append(service.Spec.Ports, p)
 		}
 	}
 	for _, f := range dev.Forward {
-		if f.Service == "" && len(f.Labels) == 0 {
-			add(f.Remote)
+		if f.Service == "" && len(f.Labels) == 0 && f.RemoteSocket == "" {
+			add(f.Remote, f.Protocol)
 		}
 	}
-	if len(ports) == 0 {
-		add(sandboxPort)
+	if len(names) == 0 {
+		add(sandboxPort, "")
 	}
 	return service
 }

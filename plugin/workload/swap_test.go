@@ -383,6 +383,8 @@ func TestPortsOfASandbox(t *testing.T) {
 		"none":      {nil, []int32{8080}},
 		"the pod's": {[]manifest.Forward{{Local: 1, Remote: 80}, {Local: 2, Remote: 9090}, {Local: 3, Remote: 80}}, []int32{80, 9090}},
 		"of others": {[]manifest.Forward{{Local: 1, Remote: 5432, Service: "db"}, {Local: 2, Remote: 80, Labels: map[string]string{"a": "b"}}}, []int32{8080}},
+		"of UDP":    {[]manifest.Forward{{Local: 1, Remote: 53, Protocol: manifest.UDP}, {Local: 1, Remote: 53}}, []int32{53, 53}},
+		"a socket":  {[]manifest.Forward{{Local: 1, RemoteSocket: "/run/s"}}, []int32{8080}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dev := testDev("sandbox")
@@ -392,8 +394,13 @@ func TestPortsOfASandbox(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got []int32
+			names := map[string]bool{}
 			for _, p := range sandboxService(FromDeployment(d), &dev).Spec.Ports {
 				got = append(got, p.Port)
+				names[p.Name] = true
+			}
+			if len(names) != len(got) {
+				t.Errorf("%d ports have the names %v", len(got), names)
 			}
 			if !slices.Equal(got, tt.want) {
 				t.Errorf("ports %v, want %v", got, tt.want)
