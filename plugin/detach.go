@@ -31,8 +31,7 @@ const settled = '\x00'
 
 // detachOptions let `up` go on in the background.
 type detachOptions struct {
-	// asked is true in the process that the user starts, inside in the one that
-	// goes on.
+	// asked is true when the user wants that, inside in the process that goes on.
 	asked, inside bool
 	// behind is what the latter writes to; nil in others.
 	behind *background
@@ -70,16 +69,7 @@ func (d *detachOptions) tellEnd(c *console.Console, err error) {
 // its command runs, and leaves it alone then.
 func (o *upOptions) startInBackground(ctx context.Context) error {
 	f := o.factory
-	args := slices.Clone(f.Args[1:])
-	for i, arg := range args {
-		if arg == "--" {
-			break
-		}
-		if arg == "--"+flagDetach || arg == "--"+flagDetach+"=true" {
-			args[i] = "--" + flagBackground
-		}
-	}
-	cmd := exec.Command(f.Executable, args...) //nolint:noctx // it is to outlive this process
+	cmd := exec.Command(f.Executable, insideArgs(f.Args[1:])...) //nolint:noctx // it is to outlive this process
 	cmd.SysProcAttr = inBackground()
 	said, err := cmd.StdoutPipe()
 	if err != nil {
@@ -103,6 +93,16 @@ func (o *upOptions) startInBackground(ctx context.Context) error {
 		return &codeError{exit.ExitCode()}
 	}
 	return err
+}
+
+// insideArgs are the arguments of the process in the background: the user's, and
+// the flag that goes before --detach, in whatever way that is written.
+func insideArgs(args []string) []string {
+	at := slices.Index(args, "--")
+	if at < 0 {
+		at = len(args)
+	}
+	return slices.Insert(slices.Clone(args), at, "--"+flagBackground)
 }
 
 // lastByte passes on what a process in the background says, up to the byte that

@@ -117,10 +117,11 @@ func (o *upOptions) Validate() error {
 
 // Run develops until the command ends.
 func (o *upOptions) Run(cmd *cobra.Command) error {
-	if o.detach.asked {
+	switch {
+	case o.detach.inside:
+	case o.detach.asked:
 		return statusOf(o.startInBackground(cmd.Context()))
-	}
-	if !o.detach.inside {
+	default:
 		return statusOf(o.run(cmd.Context()))
 	}
 	if err := o.detach.enter(o.factory); err != nil {
