@@ -60,11 +60,7 @@ func refuse(conn net.Conn, err error) error {
 	if refusal, ok := errors.AsType[*attach.Refusal](err); ok {
 		return attach.WriteJSON(conn, attach.Refused, refusal)
 	}
-	exit := attach.Status{Status: statusNoContainer, Message: err.Error()}
-	if e, ok := errors.AsType[*startError](err); ok {
-		exit.Status = e.status
-	}
-	return attach.WriteJSON(conn, attach.Exit, exit)
+	return attach.WriteJSON(conn, attach.Exit, attach.Status(notStarted(err)))
 }
 
 // attach begins a connection to a session, in place of an older one of the same

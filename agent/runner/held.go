@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/kubectl-okteto/kubectl-okteto/agent/attach"
 	"github.com/kubectl-okteto/kubectl-okteto/agent/frame"
 )
@@ -273,14 +271,7 @@ func (h *held) hangUp() {
 	if h.over() {
 		return
 	}
-	p := h.process
-	p.terminate()
-	p.close()
-	select {
-	case <-h.ended:
-	case <-time.After(h.runner.grace.hangUp):
-		p.reaper.signalGroup(p.pid, p.exited, unix.SIGKILL)
-	}
+	h.process.hangUp(h.ended, h.runner.grace.hangUp)
 }
 
 // forget ends the session, whose process has ended: no client may come back.

@@ -131,6 +131,26 @@ func (p *process) terminate() {
 	}
 }
 
+// hangUp ends the process of a client that has gone. Its end closes done.
+func (p *process) hangUp(done <-chan struct{}, grace time.Duration) {
+	p.terminate()
+	p.close()
+	select {
+	case <-done:
+	case <-time.After(grace):
+		p.reaper.signalGroup(p.pid, p.exited, unix.SIGKILL)
+	}
+}
+
+// notStarted is the exit of a command that could not be run.
+func notStarted(err error) Exit {
+	exit := Exit{Status: statusNoContainer, Message: err.Error()}
+	if e, ok := errors.AsType[*startError](err); ok {
+		exit.Status = e.status
+	}
+	return exit
+}
+
 // session is a process on a connection.
 type session struct {
 	runner  *Runner
@@ -147,11 +167,7 @@ func (r *Runner) serveSession(conn net.Conn, in *bufio.Reader, start Start) erro
 	s := &session{runner: r, conn: conn, input: newWindow(StdinWindow)}
 	p, err := r.startProcess(start)
 	if err != nil {
-		exit := Exit{Status: statusNoContainer, Message: err.Error()}
-		if e, ok := errors.AsType[*startError](err); ok {
-			exit.Status = e.status
-		}
-		return s.sendExit(exit)
+		return s.sendExit(notStarted(err))
 	}
 	s.process = p
 	r.markSession(conn)
@@ -178,7 +194,7 @@ func (r *Runner) serveSession(conn net.Conn, in *bufio.Reader, start Start) erro
 	case <-done:
 		err = s.sendExit(r.explain(p.memory.explain(exitOf(status))))
 	case <-disconnected:
-		s.hangUp(done)
+		p.hangUp(done, r.grace.hangUp)
 	}
 	s.input.end()
 	p.close()
@@ -195,18 +211,6 @@ func (r *Runner) explain(e Exit) Exit {
 		return e
 	}
 	return Exit{Status: statusTerminated, Signal: "TERM", Message: config.ContainerGone + ": it was told to end"}
-}
-
-// hangUp ends the process of a client that has gone.
-func (s *session) hangUp(done <-chan struct{}) {
-	p := s.process
-	p.terminate()
-	p.close()
-	select {
-	case <-done:
-	case <-time.After(s.runner.grace.hangUp):
-		p.reaper.signalGroup(p.pid, p.exited, unix.SIGKILL)
-	}
 }
 
 // receive handles what the client sends until the connection ends.
