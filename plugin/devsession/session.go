@@ -63,7 +63,8 @@ type Session struct {
 	NoWait bool
 	// Socket is the path of the control socket.
 	Socket string
-	// Timeout bounds connecting and the first answer of everything else.
+	// Timeout bounds connecting to a container that runs, and the first answer
+	// of everything else.
 	Timeout time.Duration
 	// Console shows progress.
 	Console *console.Console
@@ -200,7 +201,7 @@ func (s *Session) attempt(ctx context.Context) error {
 	start := s.Console.Start()
 	// From the command's start on the terminal is the command's.
 	var running atomic.Bool
-	pod, err := s.awaitPod(groupCtx, group, cancel, func(text string) {
+	pod, started, err := s.awaitPod(groupCtx, group, cancel, func(text string) {
 		if !running.Load() {
 			s.Console.Status("%s", text)
 		}
@@ -208,7 +209,7 @@ func (s *Session) attempt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	client, err := s.connect(ctx, pod)
+	client, err := s.connect(ctx, pod, started)
 	if err != nil {
 		if s.worked && ctx.Err() == nil && !s.Connector.final(err) {
 			err = lostError(err)
@@ -248,11 +249,12 @@ func (s *Session) setLink(l *lines) {
 }
 
 // awaitPod returns as soon as the pod has a node: the agent can often be
-// reached before the API server knows that it runs. A pod that cannot start
-// ends ctx.
-func (s *Session) awaitPod(ctx context.Context, group *errgroup.Group, cancel context.CancelCauseFunc, progress func(string)) (string, error) {
+// reached before the API server knows that it runs. started is closed when the
+// container runs; a pod that cannot start ends ctx.
+func (s *Session) awaitPod(ctx context.Context, group *errgroup.Group, cancel context.CancelCauseFunc, progress func(string)) (pod string, started <-chan struct{}, err error) {
 	scheduled := make(chan string, 1)
 	failed := make(chan error, 1)
+	runs := make(chan struct{})
 	group.Go(func() error {
 		err := s.Environment.Wait(ctx, func(pod string) {
 			select {
@@ -263,22 +265,37 @@ func (s *Session) awaitPod(ctx context.Context, group *errgroup.Group, cancel co
 		if err != nil {
 			cancel(err)
 			failed <- err
+			return nil
 		}
+		close(runs)
 		return nil
 	})
 	select {
 	case pod := <-scheduled:
-		return pod, nil
+		return pod, runs, nil
 	case err := <-failed:
-		return "", err
+		return "", nil, err
 	}
 }
 
-// connect reaches the agent within the timeout.
-func (s *Session) connect(ctx context.Context, pod string) (*sshclient.Client, error) {
+// connect reaches the agent, within the timeout once the container has started:
+// until then images are pulled, and how long a pod may take is Wait's to say.
+func (s *Session) connect(ctx context.Context, pod string, started <-chan struct{}) (*sshclient.Client, error) {
 	step := s.Console.Start()
-	connecting, cancel := context.WithTimeout(ctx, s.Timeout)
+	connecting, cancel := context.WithCancel(ctx)
 	defer cancel()
+	go func() {
+		select {
+		case <-started:
+		case <-connecting.Done():
+			return
+		}
+		select {
+		case <-time.After(s.Timeout):
+			cancel()
+		case <-connecting.Done():
+		}
+	}()
 	client, err := s.Connector.Connect(connecting, pod)
 	if err != nil {
 		return nil, cause(ctx, err)

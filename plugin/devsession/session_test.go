@@ -431,6 +431,38 @@ func TestGivesUpOnWhatNeverWorked(t *testing.T) {
 	}
 }
 
+// TestContainerStartsSlowly has the container start long after the pod has a
+// node: connecting has no limit before.
+func TestContainerStartsSlowly(t *testing.T) {
+	p := newPod(t)
+	p.proxy.Refuse(true)
+	u := p.session("echo $((6*7))")
+	u.Timeout = 10 * time.Millisecond
+	var attempts atomic.Int64
+	dial := u.Connector.Dial
+	u.Connector.Dial = func(ctx context.Context, pod string) (net.Conn, error) {
+		attempts.Add(1)
+		return dial(ctx, pod)
+	}
+	u.cluster.wait = func(ctx context.Context, scheduled func(string)) error {
+		scheduled("pod-1")
+		for attempts.Load() < 5 { // with pauses longer than the timeout between them
+			select {
+			case <-time.After(time.Millisecond):
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		p.proxy.Refuse(false)
+		u.Timeout = lab.Patience
+		return nil
+	}
+	if err := u.start().end(); err != nil {
+		t.Fatalf("the session ended with %v", err)
+	}
+	u.writes("42")
+}
+
 // tripwire tells when so many bytes were written.
 type tripwire struct {
 	net.Conn
