@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"runtime"
 	"sync"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
@@ -118,7 +117,7 @@ func (r *replica) packAll(ctx context.Context, enc *syncproto.Encoder, list []me
 	var packed ahead
 	kept := 0
 	for id := uint64(1); len(list) > 0 && kept < aheadBytes; {
-		some := make([]*parcel, 0, runtime.GOMAXPROCS(0))
+		some := make([]*parcel, 0, tree.Workers())
 		for len(list) > 0 && len(some) < cap(some) {
 			n := batchOf(list)
 			p := &parcel{changes: list[:n:n], batch: syncproto.Batch{ID: id}}

@@ -57,7 +57,7 @@ func inParallel(start, end int, do func(int)) {
 	var next atomic.Int64
 	next.Store(int64(start))
 	var g sync.WaitGroup
-	for range min(poolSize(), end-start) {
+	for range min(tree.Workers(), end-start) {
 		g.Go(func() {
 			for {
 				i := int(next.Add(1)) - 1

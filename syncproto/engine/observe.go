@@ -220,7 +220,7 @@ func (o *observer) look(ctx context.Context, b watch.Batch) ([]string, error) {
 		changed []string
 		gone    = map[string]bool{} // no folders, and yet there are records below
 	)
-	g.SetLimit(poolSize())
+	g.SetLimit(tree.Workers())
 	for _, p := range b.Paths {
 		g.Go(func() error {
 			found, busy, err := o.r.look(ctx, p)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -309,9 +308,6 @@ func (r *replica) attached() bool {
 	at, err := os.Stat(r.cfg.Root)
 	return err == nil && os.SameFile(have, at)
 }
-
-// poolSize is how many changes are applied at once.
-func poolSize() int { return min(runtime.GOMAXPROCS(0)+2, 8) }
 
 // entry returns what the index holds at p.
 func (r *replica) entry(p string) tree.Entry { return r.index.Get(p).Entry }

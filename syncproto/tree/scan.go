@@ -115,9 +115,12 @@ type listing struct {
 // other; a larger folder is looked at in parallel.
 const lookTogether = 64
 
-// workers is how many folders or files are read at once. A little more than
-// the processors, since reads wait for the disk.
-func workers() int { return min(runtime.GOMAXPROCS(0)+2, 8) }
+// Workers is how many folders or files are worked on at once. Two threads are
+// left to what else the program does, such as to carry a key that somebody
+// presses: a goroutine waits for a thread for up to 10 ms. A program that wants
+// reads that wait for the disk to cost no time gives GOMAXPROCS more than it has
+// processors, for between them the kernel prefers who slept.
+func Workers() int { return min(max(runtime.GOMAXPROCS(0)-2, 2), 8) }
 
 func newScanner(x *Index, root *Root, opts Options) *scanner {
 	s := &scanner{index: x, root: root, opts: opts, kept: map[string]bool{}}
@@ -146,7 +149,7 @@ func (s *scanner) readAll(ctx context.Context) error {
 		s.more.Broadcast()
 	})
 	defer stop()
-	for range workers() {
+	for range Workers() {
 		g.Go(func() error {
 			for {
 				d, ok := s.next(ctx)
