@@ -83,6 +83,12 @@ func accept(newChannel gossh.NewChannel, conn net.Conn, err error) {
 	join(channel, requests, conn)
 }
 
+// pieceSize is how much of a connection goes into a packet. With its header of 9
+// bytes (RFC 4254 section 5.2) a piece has 32 KiB: beyond that the client's Go
+// runtime takes the packet's memory from the system instead of from what it has
+// at hand, which costs as much as to decrypt it.
+const pieceSize = 32<<10 - 9
+
 // join copies both ways until both have ended, and passes each end on by
 // itself. A channel that its client closed takes the connection down, after
 // what it sent before is delivered.
@@ -99,7 +105,8 @@ func join(channel gossh.Channel, requests <-chan *gossh.Request, conn net.Conn) 
 		closeWrite(conn)
 	})
 	group.Go(func() {
-		_, _ = io.Copy(channel, conn)
+		// A connection would copy itself, in pieces that are too large.
+		_, _ = io.CopyBuffer(channel, struct{ io.Reader }{conn}, make([]byte, pieceSize))
 		_ = channel.CloseWrite()
 	})
 	closed := make(chan struct{})

@@ -16,8 +16,7 @@ import (
 )
 
 func main() {
-	// A sync keeps a thread for each processor busy and two more, but no key waits
-	// for it: two are left, and the kernel prefers who slept.
+	// A sync leaves two threads to keys: the kernel prefers those that slept.
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 4)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := agent.Main(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
