@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
+	"github.com/kubectl-okteto/kubectl-okteto/agent/mounts"
 	"github.com/kubectl-okteto/kubectl-okteto/agent/runner"
 	"github.com/kubectl-okteto/kubectl-okteto/agent/sshd"
 )
@@ -59,6 +60,15 @@ func (d devContainer) environment(ctx context.Context, channel io.ReadWriteClose
 		return fmt.Errorf("reading the environment of the dev container: %w", err)
 	}
 	return nil
+}
+
+// mounts is the mounts subsystem.
+func (d devContainer) mounts(ctx context.Context, channel io.ReadWriteCloser) error {
+	asked, err := mounts.ReadRequest(channel)
+	if err != nil {
+		return fmt.Errorf("reading what mounts are asked for: %w", err)
+	}
+	return d.client.Mounts(ctx, asked, channel)
 }
 
 // convertSizes passes sizes on as the runner's type until the context ends.

@@ -84,6 +84,7 @@ func (s Sidecar) Run(ctx context.Context) error {
 			config.SubsystemStatus:      b.serve,
 			config.SubsystemSync:        roots.Serve,
 			config.SubsystemEnvironment: dev.environment,
+			config.SubsystemMounts:      dev.mounts,
 		},
 		OnChange: func(clients, sessions int) {
 			b.update(func(s *config.Status) { s.Clients, s.Sessions = clients, sessions })

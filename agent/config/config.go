@@ -60,6 +60,9 @@ const (
 	// the dev container: each NAME=value ended by a zero byte, and an empty one
 	// at the end of all.
 	SubsystemEnvironment = "environment"
+	// SubsystemMounts is the SSH subsystem that speaks the protocol of
+	// agent/mounts.
+	SubsystemMounts = "mounts"
 	// PingRequest is a global SSH request that the agent answers with
 	// success.
 	PingRequest = "dev.okteto.com/ping"

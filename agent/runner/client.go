@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/frame"
+	"github.com/kubectl-okteto/kubectl-okteto/agent/mounts"
 )
 
 // ErrGone means that the runner ended while a session was running or about to
@@ -184,6 +185,27 @@ func requestSocket(conn *net.UnixConn, t FrameType, path string) (*os.File, Sock
 		return nil, Socket{}, err
 	}
 	return receiveSocket(conn)
+}
+
+// Mounts writes how mounts of the dev container are, and again at each change, as
+// the protocol of agent/mounts has it, until the context or the runner ends.
+func (c *Client) Mounts(ctx context.Context, asked mounts.Request, out io.Writer) error {
+	conn, _, err := c.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	b, err := message(FrameMounts, asked)
+	if err != nil {
+		return err
+	}
+	if _, err := conn.Write(b); err != nil {
+		return fmt.Errorf("asking for mounts: %w", asGone(err))
+	}
+	_, err = io.Copy(out, conn)
+	return ignoreClosed(err)
 }
 
 // remoteListener is a listener that the runner opened. The runner removes its

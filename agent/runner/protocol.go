@@ -18,7 +18,7 @@ import (
 
 // ProtocolVersion is the version of the protocol that both ends must speak.
 // They are one binary, so that a difference means a volume with an old one.
-const ProtocolVersion = 2
+const ProtocolVersion = 3
 
 // SocketName is the name of the runner's socket in the shared volume.
 const SocketName = "runner.sock"
@@ -70,6 +70,9 @@ const (
 	// FrameAttach hands the connection over to a client of the protocol of
 	// agent/attach: Attach.
 	FrameAttach FrameType = 15
+	// FrameMounts asks for mounts of the dev container: mounts.Request. What
+	// follows is told by the protocol of agent/mounts.
+	FrameMounts FrameType = 16
 )
 
 // Hello is the first message of the runner on each connection.
@@ -168,7 +171,7 @@ func readFrame(r io.Reader) (FrameType, []byte, error) { return frame.Read(r, pa
 // payloadLimit returns the largest payload of a type: 0 for unknown ones.
 func payloadLimit(t FrameType) uint32 {
 	switch t {
-	case FrameHello, FrameStart, FrameDial, FrameListen, FrameSocket, FrameFailed, FrameExit, FrameAttach:
+	case FrameHello, FrameStart, FrameDial, FrameListen, FrameSocket, FrameFailed, FrameExit, FrameAttach, FrameMounts:
 		return MaxPayload
 	case FrameStdin, FrameStdout, FrameStderr:
 		return MaxData

@@ -14,16 +14,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/frame"
+	"github.com/kubectl-okteto/kubectl-okteto/agent/mounts"
 )
 
 // The wire is pinned: a runner outlives the sidecar that started with it.
 func TestProtocolIsPinned(t *testing.T) {
 	got := []int{
 		int(FrameHello), int(FrameStart), int(FrameDial), int(FrameListen), int(FrameSocket), int(FrameFailed), int(FrameStdin),
-		int(FrameStdinEOF), int(FrameWindow), int(FrameSignal), int(FrameStdout), int(FrameStderr), int(FrameCredit), int(FrameExit), int(FrameAttach),
+		int(FrameStdinEOF), int(FrameWindow), int(FrameSignal), int(FrameStdout), int(FrameStderr), int(FrameCredit), int(FrameExit), int(FrameAttach), int(FrameMounts),
 		ProtocolVersion, MaxPayload, MaxData, StdinWindow, frame.HeaderSize,
 	}
-	want := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 2, 262144, 32768, 262144, 5}
+	want := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 3, 262144, 32768, 262144, 5}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
@@ -107,7 +108,7 @@ func FuzzReadFrame(f *testing.F) {
 func decodeAny(kind FrameType, payload []byte) (any, error) {
 	messages := map[FrameType]any{
 		FrameHello: &Hello{}, FrameStart: &Start{}, FrameDial: &Socket{}, FrameListen: &Socket{}, FrameSocket: &Socket{},
-		FrameFailed: &Failure{}, FrameWindow: &Size{}, FrameExit: &Exit{}, FrameAttach: &Attach{},
+		FrameFailed: &Failure{}, FrameWindow: &Size{}, FrameExit: &Exit{}, FrameAttach: &Attach{}, FrameMounts: &mounts.Request{},
 	}
 	m, ok := messages[kind]
 	if !ok {
@@ -118,7 +119,7 @@ func decodeAny(kind FrameType, payload []byte) (any, error) {
 
 func TestHelloOfAnotherVersion(t *testing.T) {
 	for name, stream := range map[string]string{
-		"newer":   "\x01\x00\x00\x00\x0e" + `{"protocol":3}`,
+		"newer":   "\x01\x00\x00\x00\x0e" + `{"protocol":4}`,
 		"garbage": "HTTP/1.1 400 Bad Request\r\n\r\n",
 		"nothing": "",
 	} {

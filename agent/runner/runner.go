@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/frame"
+	"github.com/kubectl-okteto/kubectl-okteto/agent/mounts"
 )
 
 // lastWords is how long the sessions of processes that have ended may take to
@@ -247,6 +248,13 @@ func (r *Runner) serveRequest(conn *net.UnixConn) error {
 			return err
 		}
 		return r.serveAttach(conn, in, a)
+	}
+	if t == FrameMounts {
+		var m mounts.Request
+		if err := frame.Decode(t, FrameMounts, payload, &m); err != nil {
+			return err
+		}
+		return r.serveMounts(conn, in, m)
 	}
 	var s Socket
 	if t == FrameDial {
