@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -30,12 +31,19 @@ type environment struct {
 
 	swapped *workload.Swapped
 	lease   *workload.Lease
-	// awaited is true once a pod ran: from then on the original's pods are
-	// nothing to wait for.
-	awaited bool
+	sighted
 	// halfway is true when the swap was interrupted, so that nobody knows
 	// what it has made.
 	halfway bool
+}
+
+// sighted is what was seen of the environment's pods.
+type sighted struct {
+	// pod is the name of the one that is awaited, or runs.
+	pod atomic.Value
+	// awaited is true once a pod ran: from then on the original's pods are
+	// nothing to wait for.
+	awaited bool
 }
 
 // Activate takes the Lease and swaps the workload.
@@ -140,6 +148,7 @@ func (e *environment) await(ctx context.Context, scheduled func(pod string), pro
 		Progress: func(p workload.Progress) {
 			progress(p.String())
 			if p.Node != "" {
+				e.pod.Store(p.Pod)
 				scheduled(p.Pod)
 			}
 		},
@@ -180,6 +189,13 @@ func tellRevert(c *console.Console, r workload.Revert) {
 // Crash says why the dev container ended.
 func (e *environment) Crash(ctx context.Context, pod string, ran time.Time) string {
 	return e.workloads.Termination(ctx, pod, e.swapped.Container, ran)
+}
+
+// mounts asks where the dev container of the pod has what Kubernetes mounts there
+// from its objects.
+func (e *environment) mounts(ctx context.Context) ([]string, error) {
+	pod, _ := e.pod.Load().(string)
+	return e.workloads.ObjectMounts(ctx, pod, e.swapped.Container)
 }
 
 // find asks for the workload and the server's version at once, and completes

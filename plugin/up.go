@@ -274,7 +274,7 @@ func (o *upOptions) userCommand(d *development) (devsession.Command, error) {
 		if o.detach.behind != nil {
 			return nil, errors.New("--detach leaves the command in the pod, and in hybrid mode it runs here: leave the flag out")
 		}
-		d.local = o.localCommand(d.dev)
+		d.local = o.localCommand(d)
 		return d.local, nil
 	}
 	command := upCommand{factory: o.factory, services: d.services, command: o.factory.remote(o.line(d.dev), o.forwardAgent)}
@@ -285,7 +285,8 @@ func (o *upOptions) userCommand(d *development) (devsession.Command, error) {
 }
 
 // localCommand is the command of hybrid mode.
-func (o *upOptions) localCommand(dev *manifest.Dev) *devsession.Local {
+func (o *upOptions) localCommand(d *development) *devsession.Local {
+	dev := d.dev
 	l := &devsession.Local{Command: dev.Command, Dir: dev.LocalDir, Lookup: o.factory.Env, Console: o.factory.Console()}
 	if len(o.command) > 0 {
 		l.Command = manifest.Command{Argv: o.command}
@@ -293,6 +294,7 @@ func (o *upOptions) localCommand(dev *manifest.Dev) *devsession.Local {
 	for _, e := range dev.Environment {
 		l.Set = append(l.Set, e.Name)
 	}
+	l.Mounts = &devsession.Mounts{Paths: d.environment.mounts, In: filepath.Join(filepath.Dir(d.socket), "mounts"), Console: d.console}
 	l.Stdin, _ = o.factory.Streams.In.(*os.File)
 	l.Stdout, _ = o.factory.Streams.Out.(*os.File)
 	l.Stderr, _ = o.factory.Streams.ErrOut.(*os.File)

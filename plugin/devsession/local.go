@@ -29,6 +29,8 @@ type Local struct {
 	Lookup func(string) (string, bool)
 	// Stdin, Stdout and Stderr are the process's; nil means none.
 	Stdin, Stdout, Stderr *os.File
+	// Mounts are the files that the pod has mounted; nil means none.
+	Mounts *Mounts
 	// Console is told when the process is started again.
 	Console *console.Console
 	// End ends the session, with a reason.
@@ -53,6 +55,8 @@ func (l *Local) Attach(ctx context.Context, client *sshclient.Client) error {
 	if err != nil {
 		return err
 	}
+	end := l.Mounts.follow(ctx, client)
+	defer end()
 	if err := l.follow(pod); err != nil {
 		l.End(err)
 	}
@@ -88,7 +92,7 @@ func (l *Local) podEnvironment(ctx context.Context, client *sshclient.Client) ([
 // follow starts the process, or again where the pod's environment is another one
 // by now.
 func (l *Local) follow(pod []string) error {
-	env := hybrid.Environment(pod, l.Lookup, l.Set)
+	env := hybrid.Environment(l.Mounts.named(pod), l.Lookup, l.Set)
 	if l.process != nil {
 		changed := hybrid.Changed(l.env, env)
 		if len(changed) == 0 {
@@ -102,7 +106,7 @@ func (l *Local) follow(pod []string) error {
 		argv = hybrid.Shell(argv[0])
 	}
 	process, err := hybrid.Start(hybrid.Config{
-		Argv: argv, Dir: l.Dir, Env: env, Stdin: l.Stdin, Stdout: l.Stdout, Stderr: l.Stderr,
+		Argv: argv, Dir: l.Dir, Env: env, Stdin: l.Stdin, Stdout: l.Stdout, Stderr: l.Stderr, Remove: l.Mounts.path(),
 		Ended: func(e hybrid.Exit) { l.End(&localEnd{e}) },
 	})
 	if err != nil {
@@ -118,6 +122,7 @@ func (l *Local) Stop(err error) error {
 	if l.process != nil {
 		l.process.Stop()
 	}
+	l.Mounts.close()
 	var ended *localEnd
 	switch {
 	case !errors.As(err, &ended):

@@ -70,10 +70,19 @@ type localUp struct {
 	*up
 	in  io.WriteCloser
 	out *bufio.Reader
+	run func()
 }
 
 // hybrid starts a session whose command runs on this machine.
 func (p *pod) hybrid(argv ...string) *localUp {
+	p.t.Helper()
+	u := p.hybridLater(argv...)
+	u.run()
+	return u
+}
+
+// hybridLater prepares one.
+func (p *pod) hybridLater(argv ...string) *localUp {
 	p.t.Helper()
 	inPipe, in, err := os.Pipe()
 	if err != nil {
@@ -86,7 +95,7 @@ func (p *pod) hybrid(argv ...string) *localUp {
 	if err := out.SetReadDeadline(time.Now().Add(lab.Patience)); err != nil {
 		p.t.Fatal(err)
 	}
-	u := &localUp{p.session(""), in, bufio.NewReader(out)}
+	u := &localUp{up: p.session(""), in: in, out: bufio.NewReader(out)}
 	pods := 0
 	u.cluster.wait = func(_ context.Context, scheduled func(string)) error {
 		pods++
@@ -102,11 +111,13 @@ func (p *pod) hybrid(argv ...string) *localUp {
 	}
 	u.Command, u.Folders = l, nil
 	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		u.ended <- l.Stop(u.Run(ctx))
-		_ = outPipe.Close()
-	}()
+	u.run = func() {
+		go func() {
+			defer close(stopped)
+			u.ended <- l.Stop(u.Run(ctx))
+			_ = outPipe.Close()
+		}()
+	}
 	p.t.Cleanup(func() {
 		cancel(nil)
 		<-stopped

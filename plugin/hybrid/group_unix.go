@@ -27,7 +27,7 @@ func shell() []string { return []string{"sh", "-c"} }
 // run runs the leader of the group to its end; an error means that it could not be
 // started. All happens on one thread of the
 // system: Linux ends the process when the thread ends that started it.
-func (g *group) run(path string, argv []string, attr *os.ProcAttr, started func()) (Exit, error) {
+func (g *group) run(path string, argv []string, attr *os.ProcAttr, remove string, started func()) (Exit, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	attr.Sys = &syscall.SysProcAttr{Setpgid: true}
@@ -43,7 +43,7 @@ func (g *group) run(path string, argv []string, attr *os.ProcAttr, started func(
 	}
 	g.pid = p.Pid
 	_ = p.Release() // waited for below, where stopping shows too
-	g.guard = startGuard(g.pid)
+	g.guard = startGuard(g.pid, remove)
 	started()
 	defer g.terminal.takeBack()
 	for {
@@ -115,16 +115,18 @@ type guard struct {
 	lifeline io.WriteCloser
 }
 
-// guardScript ends the group $1 when its input ends without a word.
+// guardScript ends the group $1 and removes the folder $2, if any, when its input
+// ends without a word.
 const guardScript = `read -r _ && exit
 kill -s TERM -- "-$1"
 sleep 1
-kill -s KILL -- "-$1"`
+kill -s KILL -- "-$1"
+[ -z "$2" ] || rm -rf -- "$2"`
 
 // startGuard returns nil where there is no shell: on Linux the leader of the
 // group ends with this process all the same.
-func startGuard(pgid int) *guard {
-	cmd := exec.Command("/bin/sh", "-c", guardScript, "sh", strconv.Itoa(pgid))
+func startGuard(pgid int, remove string) *guard {
+	cmd := exec.Command("/bin/sh", "-c", guardScript, "sh", strconv.Itoa(pgid), remove)
 	cmd.Dir = "/"
 	// The signals of the terminal are not for it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -18,8 +18,8 @@ type group struct {
 func shell() []string { return []string{"cmd", "/C"} }
 
 // run runs the first process of the job to its end; an error means that it could
-// not be started.
-func (g *group) run(path string, argv []string, attr *os.ProcAttr, started func()) (Exit, error) {
+// not be started. No process outlives this one that could remove a folder.
+func (g *group) run(path string, argv []string, attr *os.ProcAttr, _ string, started func()) (Exit, error) {
 	job, err := newJob()
 	if err != nil {
 		return Exit{}, err

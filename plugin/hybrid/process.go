@@ -23,6 +23,9 @@ type Config struct {
 	// is the terminal and this program in its foreground, the process is that
 	// while it runs.
 	Stdin, Stdout, Stderr *os.File
+	// Remove is a folder that goes with the group when this program is killed; ""
+	// is none.
+	Remove string
 	// Grace is how long the group has to end when it is asked to; 0 means 5 s.
 	Grace time.Duration
 	// Ended is told how the process ended, unless Stop ended it.
@@ -70,7 +73,7 @@ func Start(c Config) (*Process, error) {
 	started := make(chan error, 1)
 	go func() {
 		defer close(p.done)
-		exit, err := p.group.run(path, c.Argv, &os.ProcAttr{Dir: c.Dir, Env: c.Env, Files: files}, func() { started <- nil })
+		exit, err := p.group.run(path, c.Argv, &os.ProcAttr{Dir: c.Dir, Env: c.Env, Files: files}, c.Remove, func() { started <- nil })
 		if err != nil {
 			started <- err
 		} else if c.Ended != nil && !p.stopping.Load() {

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -19,8 +21,12 @@ import (
 	"github.com/kubectl-okteto/kubectl-okteto/test/lab"
 )
 
-// roleVariable makes this test binary the program that runs a process.
-const roleVariable = "HYBRID_TEST_SCRIPT"
+// roleVariable makes this test binary the program that runs a process,
+// removeVariable names the folder that goes with that when it is killed.
+const (
+	roleVariable   = "HYBRID_TEST_SCRIPT"
+	removeVariable = "HYBRID_TEST_REMOVE"
+)
 
 // TestMain is also the plugin of the tests: it runs a script on its own streams
 // and says how it ended.
@@ -33,6 +39,7 @@ func TestMain(m *testing.M) {
 	p, err := Start(Config{
 		Argv: Shell(script), Dir: "/", Env: []string{"PATH=" + os.Getenv("PATH")},
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Ended: func(e Exit) { ended <- e },
+		Remove: os.Getenv(removeVariable),
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -175,6 +182,11 @@ func plugin(t *testing.T, script string) *exec.Cmd {
 // A plugin that is killed leaves nobody behind.
 func TestKilledPlugin(t *testing.T) {
 	cmd := plugin(t, "trap '' HUP; (trap '' TERM; sleep 1000; :) & sleep 1000 & echo ready; wait; sleep 1000")
+	folder := filepath.Join(t.TempDir(), "a folder")
+	if err := os.MkdirAll(filepath.Join(folder, "x"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Env = append(cmd.Env, removeVariable+"="+folder)
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -198,6 +210,15 @@ func TestKilledPlugin(t *testing.T) {
 	_ = cmd.Wait()
 	if rest, err := io.ReadAll(out); err != nil {
 		t.Errorf("somebody is left: %q, %v", rest, err)
+	}
+	// The guard, which has no output, does that after the process has gone.
+	for deadline := time.Now().Add(lab.Patience); ; runtime.Gosched() {
+		if _, err := os.Lstat(folder); errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the folder is left")
+		}
 	}
 }
 
