@@ -82,23 +82,32 @@ func (a *active) use(ctx context.Context) (stop func()) {
 // findActive finds a dev environment: the named one, else the manifest's only
 // one.
 func (f *Factory) findActive(ctx context.Context, file, name string) (*active, error) {
+	name, err := f.devName(file, name)
+	if err != nil {
+		return nil, err
+	}
+	return f.lookUp(ctx, name)
+}
+
+// devName returns the name of the dev environment that is meant.
+func (f *Factory) devName(file, name string) (string, error) {
 	m, err := f.Manifest(file)
 	var unknown *manifest.UnknownDevError
 	switch {
 	case errors.Is(err, manifest.ErrNotFound) && file == "" && name != "":
-		return f.lookUp(ctx, name)
+		return name, nil
 	case err != nil:
-		return nil, err
+		return "", err
 	}
 	dev, err := m.Select(name)
 	switch {
 	case errors.As(err, &unknown) && file == "":
 		// It may be another folder's: the cluster knows.
-		return f.lookUp(ctx, name)
+		return name, nil
 	case err != nil:
-		return nil, err
+		return "", err
 	}
-	return f.lookUp(ctx, dev.Name)
+	return dev.Name, nil
 }
 
 // Manifest reads the manifest: file, or the one that is found in the working

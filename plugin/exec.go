@@ -21,6 +21,7 @@ type execOptions struct {
 	file         string
 	forwardAgent bool
 	noWait       bool
+	pod          bool
 	name         string
 	command      []string
 }
@@ -36,13 +37,18 @@ shell. Standard input, output and the exit status are the command's, as with
 ssh; 255 means that it could not be run.
 
 When 'up' runs on this machine, the command waits until everything saved before
-it is in the pod.`,
+it is in the pod.
+
+In hybrid mode the command runs where the one of 'up' does: on this machine, with
+the same environment and folder. --pod runs it in the pod.`,
 		Example: `  kubectl okteto exec api -- npm test
-  kubectl okteto exec -- sh -c 'tar c dist' | tar x`,
+  kubectl okteto exec -- sh -c 'tar c dist' | tar x
+  kubectl okteto exec frontend --pod -- cat /etc/resolv.conf`,
 		RunE: func(cmd *cobra.Command, args []string) error { return runCommand(cmd, args, o) },
 	}
 	cmd.Flags().StringVarP(&o.file, "file", "f", "", "manifest; found in this folder when not given")
 	cmd.Flags().BoolVarP(&o.forwardAgent, "forward-agent", "A", false, "let the command use your ssh-agent")
+	cmd.Flags().BoolVar(&o.pod, "pod", false, "in hybrid mode, run the command in the pod")
 	cmd.Flags().BoolVar(&o.noWait, "no-wait", false, "do not wait until what was saved before is in the pod")
 	return cmd
 }
@@ -62,9 +68,24 @@ func (o *execOptions) Run(cmd *cobra.Command) error {
 }
 
 func (o *execOptions) run(ctx context.Context) error {
-	env, err := o.factory.findActive(ctx, o.file, o.name)
+	name, err := o.factory.devName(o.file, o.name)
 	if err != nil {
 		return err
+	}
+	if !o.pod {
+		if here, err := o.factory.hybridHere(ctx, name); err != nil {
+			return err
+		} else if here != nil {
+			stdin, stdout, stderr := o.factory.files()
+			return here.Run(ctx, o.command, stdin, stdout, stderr)
+		}
+	}
+	env, err := o.factory.lookUp(ctx, name)
+	if err != nil {
+		return err
+	}
+	if env.hybrid() && !o.pod {
+		return &hybridElsewhereError{notHereError{Dev: name, Holder: env.Holder, Since: env.Since}}
 	}
 	defer env.use(ctx)()
 	if !o.noWait {

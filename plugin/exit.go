@@ -202,8 +202,11 @@ func hintPod(err error) string {
 func hintSession(err error) string {
 	var port *devsession.PortError
 	var here *notHereError
+	var hybrid *hybridElsewhereError
 	var session *sessionError
 	switch {
+	case errors.As(err, &hybrid):
+		return fmt.Sprintf("`kubectl okteto up %s` makes it this machine; `kubectl okteto exec %s --pod` runs the command in the pod", hybrid.Dev, hybrid.Dev)
 	case errors.As(err, &here) && here.Holder != "":
 		return "run this command there, where `up` runs; `kubectl okteto status` works from everywhere"
 	case errors.As(err, &here):

@@ -109,6 +109,7 @@ func TestHint(t *testing.T) {
 		{&devsession.PortError{}, "choose another local port in `forward`, or end the process that has it"},
 		{&sessionError{text: "which", some: true}, "`kubectl okteto attach-session --list` shows them all"},
 		{&sessionError{text: "none"}, "`kubectl okteto exec` starts one"},
+		{&hybridElsewhereError{notHereError{Dev: "web"}}, "`kubectl okteto up web` makes it this machine; `kubectl okteto exec web --pod` runs the command in the pod"},
 		{sshclient.ErrOldAgent, "`kubectl okteto up` renews the agent"},
 		{sshclient.ErrHostKeyMismatch, "somebody else answers in the agent's place, or the pod was replaced this moment: try again"},
 		{&manifest.NotFoundError{}, "no manifest is needed with a name: `kubectl okteto up <name>`, and the same with down, exec and status"},

@@ -295,9 +295,7 @@ func (o *upOptions) localCommand(d *development) *devsession.Local {
 		l.Set = append(l.Set, e.Name)
 	}
 	l.Mounts = &devsession.Mounts{Paths: d.environment.mounts, In: filepath.Join(filepath.Dir(d.socket), "mounts"), Console: d.console}
-	l.Stdin, _ = o.factory.Streams.In.(*os.File)
-	l.Stdout, _ = o.factory.Streams.Out.(*os.File)
-	l.Stderr, _ = o.factory.Streams.ErrOut.(*os.File)
+	l.Stdin, l.Stdout, l.Stderr = o.factory.files()
 	return l
 }
 

@@ -32,6 +32,7 @@ const (
 	methodResume = "resume"
 	methodTrash  = "trash"
 	methodUndo   = "undo"
+	methodLocal  = "local"
 )
 
 // params are the parameters of all methods; each reads those that it needs.
@@ -110,6 +111,7 @@ func (s *Session) serveControl(ctx context.Context) error {
 		methodResume: s.method(s.answerResume),
 		methodTrash:  s.method(s.answerTrash),
 		methodUndo:   s.method(s.answerUndo),
+		methodLocal:  s.method(s.answerLocal),
 	}}
 	return server.Serve(ctx, l)
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/console"
@@ -36,6 +37,12 @@ type Local struct {
 	// End ends the session, with a reason.
 	End context.CancelCauseFunc
 
+	running
+}
+
+// running is the process with its environment, which other commands ask for.
+type running struct {
+	mu      sync.Mutex
 	process *hybrid.Process
 	env     []string
 }
@@ -92,6 +99,8 @@ func (l *Local) podEnvironment(ctx context.Context, client *sshclient.Client) ([
 // follow starts the process, or again where the pod's environment is another one
 // by now.
 func (l *Local) follow(pod []string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	env := hybrid.Environment(l.Mounts.named(pod), l.Lookup, l.Set)
 	if l.process != nil {
 		changed := hybrid.Changed(l.env, env)
@@ -124,11 +133,16 @@ func (l *Local) Stop(err error) error {
 	}
 	l.Mounts.close()
 	var ended *localEnd
-	switch {
-	case !errors.As(err, &ended):
-		return err
-	case ended.Status == 0:
+	if errors.As(err, &ended) {
+		return exitOf(ended.Exit)
+	}
+	return err
+}
+
+// exitOf is the end of a local process as that of a command.
+func exitOf(e hybrid.Exit) error {
+	if e.Status == 0 {
 		return nil
 	}
-	return &sshclient.ExitError{Status: ended.Status, Signal: ended.Signal}
+	return &sshclient.ExitError{Status: e.Status, Signal: e.Signal}
 }

@@ -5,13 +5,18 @@ package devsession
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/control"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/hybrid"
 	"github.com/kubectl-okteto/kubectl-okteto/test/lab"
 )
 
@@ -113,5 +118,51 @@ func TestMountsThatMustNotBeThere(t *testing.T) {
 	u.shows("where Secrets must not be")
 	if got := u.ask(`echo "<$OKTETO_MOUNTS>"`); got != "<>" {
 		t.Errorf("they are in %s", got)
+	}
+}
+
+// Other commands of this machine run where the process does.
+func TestLocalTellsWhereItRuns(t *testing.T) {
+	p := newPod(t)
+	ctx := within(t)
+	if here, err := (Control{Socket: filepath.Join(p.dir, "none")}).Local(ctx); !errors.Is(err, control.ErrNoSession) {
+		t.Errorf("without a session: %v, %v", here, err)
+	}
+	p.replaceRunner("COLOUR=red")
+	u := p.hybrid(readEval)
+	u.line()
+	here, err := u.control().Local(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if here == nil || here.Dir != p.dir || !slices.Contains(here.Env, "COLOUR=red") {
+		t.Fatalf("it runs in %+v", here)
+	}
+	out := filepath.Join(p.dir, "out")
+	err = here.Run(ctx, hybrid.Shell(fmt.Sprintf(`sleep 1000 & echo "$PWD $COLOUR $!" >%s; exit 7`, out)), nil, nil, nil)
+	if exitStatus(err) != 7 {
+		t.Errorf("it ended with %v", err)
+	}
+	var where, colour string
+	var child int
+	if n, err := fmt.Sscan(read(t, out), &where, &colour, &child); n != 3 || where != p.dir || colour != "red" {
+		t.Errorf("it ran in %q with %q, %v", where, colour, err)
+	}
+	if err := syscall.Kill(child, 0); err == nil {
+		t.Errorf("process %d is left behind", child)
+	}
+	ended, stop := context.WithCancel(ctx)
+	stop()
+	if err := here.Run(ended, hybrid.Shell("sleep 1000"), nil, nil, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
+// In sync mode they run in the pod.
+func TestRemoteTellsThatItIsNotHere(t *testing.T) {
+	p := newPod(t)
+	u := p.ready()
+	if here, err := u.control().Local(within(t)); here != nil || err != nil {
+		t.Errorf("it runs in %+v, %v", here, err)
 	}
 }

@@ -100,6 +100,11 @@ func (p *Process) Stop() {
 // Shell returns what runs a command line of the system's shell.
 func Shell(line string) []string { return append(shell(), line) }
 
+// UserShell returns the shell that the user of an environment types into.
+func UserShell(env []string) []string {
+	return []string{cmp.Or(variable(env, "SHELL"), variable(env, "COMSPEC"), "sh")}
+}
+
 // lookPath finds a program as a shell in that folder would.
 func lookPath(name, dir, path string) (string, error) {
 	if filepath.Base(name) != name {

@@ -253,3 +253,48 @@ containers:
 		t.Errorf("what was left behind is there: %v", err)
 	}
 }
+
+// TestHybridExec runs commands beside the local one, in the pod where it is asked to,
+// and nowhere where no `up` runs.
+func TestHybridExec(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.hybridMounts()
+	p.write("okteto.yaml", mountsManifest)
+	p.write("app/serve.sh", controlled)
+	proxy, kubeconfig := p.outage()
+	s := p.start("up", "web", "--kubeconfig", kubeconfig)
+	s.out("pid ")
+	here := []string{"exec", "web", "--kubeconfig", kubeconfig}
+	script := `echo "$PWD $COLOUR"; cat "$OKTETO_MOUNTS/etc/settings/app.yaml"; cat; exit 7`
+	r := p.run("input", append(here, "--", "sh", "-c", script)...)
+	if want := filepath.Join(p.src, "app") + " red\nversion: 1input"; r.stdout != want || r.code != 7 {
+		t.Errorf("exit code %d, %q, want %q\n%s", r.code, r.stdout, want, r.stderr)
+	}
+	if r = p.run("echo $COLOUR\n", here...); r.stdout != "red\n" || r.code != 0 {
+		t.Errorf("a shell: exit code %d, %q\n%s", r.code, r.stdout, r.stderr)
+	}
+	host := p.ok("exec", "web", "--pod", "--", "hostname").stdout
+	if !strings.HasPrefix(host, "web-okteto-") {
+		t.Errorf("--pod runs on %q", host)
+	}
+	// The cluster is not needed for what runs here.
+	proxy.Refuse(true)
+	proxy.Cut()
+	s.err("reconnecting to web")
+	if r = p.run("", append(here, "--", "sh", "-c", "echo $COLOUR")...); r.stdout != "red\n" {
+		t.Errorf("without the cluster: exit code %d, %q\n%s", r.code, r.stdout, r.stderr)
+	}
+	proxy.Refuse(false)
+	s.say("exit")
+	if code := s.code(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	r = p.run("", append(here, "--", "true")...)
+	if r.code != 255 || !strings.Contains(r.stderr, "no `up` of web runs on this machine") || !strings.Contains(r.stderr, "exec web --pod") {
+		t.Errorf("without up: exit code %d\n%s", r.code, r.stderr)
+	}
+	if host := p.ok("exec", "web", "--pod", "--", "hostname").stdout; !strings.HasPrefix(host, "web-okteto-") {
+		t.Errorf("--pod runs on %q", host)
+	}
+}
