@@ -132,6 +132,9 @@ func TestFolderModes(t *testing.T) {
 	set(t, f, m)
 	got := map[string]string{}
 	if err := filepath.WalkDir(f.Path(), func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
 		info, err := d.Info()
 		switch {
 		case err != nil:
