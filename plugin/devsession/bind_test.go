@@ -62,7 +62,7 @@ func askUDP(t *testing.T, address, text string) string {
 }
 
 // socketIn returns a short path for a unix socket.
-func (p *pod) socketIn(name string) string { return filepath.Join(p.dir, name) }
+func (p *pod) socketIn(name string) string { return filepath.Join(p.Dir, name) }
 
 func TestUDPAndSocketsBothWays(t *testing.T) {
 	p := newPod(t)
@@ -100,7 +100,7 @@ func TestUDPAndSocketsBothWays(t *testing.T) {
 		asking(t, tcp.Listener.Addr().String(), "question", "pod: question")()
 		asking(t, p.socketIn("local.sock"), "question", "around: question")()
 		if round == 0 {
-			p.proxy.Cut()
+			p.Proxy.Cut()
 			u.shows("reconnecting")
 		}
 	}

@@ -47,7 +47,7 @@ func TestStatusTellsWhatTheSessionKnows(t *testing.T) {
 		t.Fatalf("status %+v", s)
 	}
 	f := s.Folders[0]
-	if f.Local != filepath.Join(p.dir, "laptop") || f.Remote != p.src || f.State != "converged" || f.Files != 1 || f.Bytes != 10 {
+	if f.Local != filepath.Join(p.Dir, "laptop") || f.Remote != p.Workdir || f.State != "converged" || f.Files != 1 || f.Bytes != 10 {
 		t.Errorf("folder %+v", f)
 	}
 	if f.DoneFiles != 1 || f.DoneBytes != 10 || f.SentBytes == 0 || f.ReceivedBytes == 0 || f.PendingFiles != 0 || f.LagSeconds != 0 {
@@ -82,10 +82,10 @@ func TestWatchIsDrivenByEvents(t *testing.T) {
 	until("the first status", func(s SyncStatus) bool { return s.Connected })
 	write(t, p.path("new"), "12345")
 	until("the new file", func(s SyncStatus) bool { return s.Folders[0].Files == 1 && s.Folders[0].State == "converged" })
-	p.proxy.Refuse(true)
-	p.proxy.Cut()
+	p.Proxy.Refuse(true)
+	p.Proxy.Cut()
 	until("the lost connection", func(s SyncStatus) bool { return !s.Connected })
-	p.proxy.Refuse(false)
+	p.Proxy.Refuse(false)
 	until("the next connection", func(s SyncStatus) bool { return s.Connected && s.Folders[0].State == "converged" })
 	enough := errors.New("enough")
 	if err := u.control().Watch(ctx, func(SyncStatus) error { return enough }); !errors.Is(err, enough) {
@@ -104,7 +104,7 @@ func TestFoldersAreNamedByEitherPath(t *testing.T) {
 	p := newPod(t)
 	u := p.ready()
 	ctx := within(t)
-	for _, folder := range []string{"", filepath.Join(p.dir, "laptop"), p.src} {
+	for _, folder := range []string{"", filepath.Join(p.Dir, "laptop"), p.Workdir} {
 		c := u.control()
 		c.Folder = folder
 		if err := c.Flush(ctx, true); err != nil {

@@ -114,14 +114,51 @@ func TestForwardsOutliveTheConnection(t *testing.T) {
 		asking(t, here, large, "pod: "+large)()
 		asking(t, inPod, large, "laptop: "+large)()
 		if round == 0 {
-			p.proxy.Refuse(true)
-			p.proxy.Cut()
+			p.Proxy.Refuse(true)
+			p.Proxy.Cut()
 			u.shows("reconnecting")
 			late := asking(t, here, "late", "pod: late")
-			p.proxy.Refuse(false)
+			p.Proxy.Refuse(false)
 			late()
 			u.echoes("the same\n")
 		}
+	}
+}
+
+// TestForwardOfLostConnection expects a reset, not the end of the data: nobody
+// may take half of an answer for a whole one.
+func TestForwardOfLostConnection(t *testing.T) {
+	p := newPod(t)
+	service, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = service.Close() })
+	port := service.Addr().(*net.TCPAddr).Port
+	target, err := Listen(t.Context(), "127.0.0.1", manifest.Forward{Local: freePort(t), Remote: port})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := p.session("cat")
+	u.Targets = []Target{target}
+	u.start()
+	client, err := net.Dial("tcp", target.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	served, err := service.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = served.Close() }()
+	_, _ = io.WriteString(served, "half")
+	if _, err := io.ReadFull(client, make([]byte, len("half"))); err != nil {
+		t.Fatal(err)
+	}
+	p.Proxy.Cut()
+	if _, err := client.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("Read fails with %v", err)
 	}
 }
 

@@ -6,107 +6,39 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
-	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/kubectl-okteto/kubectl-okteto/agent"
-	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
-	"github.com/kubectl-okteto/kubectl-okteto/agent/runner"
-	"github.com/kubectl-okteto/kubectl-okteto/agent/sshd"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/console"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/sshclient"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/engine"
 	"github.com/kubectl-okteto/kubectl-okteto/test/lab"
-	"github.com/kubectl-okteto/kubectl-okteto/tunnel/tunneltest"
+	"github.com/kubectl-okteto/kubectl-okteto/test/localpod"
 )
 
-// pod is a real agent in this process: the sidecar and the runner, with a
-// faulty network in front of it.
+// pod is a real agent in this process, and a laptop's folder.
 type pod struct {
+	*localpod.Pod
 	t *testing.T
-	// dir holds everything; its path is short, for unix sockets.
-	dir, src string
-	port     int
-	key      ssh.Signer
-	proxy    *tunneltest.Proxy
-	// stopRunner ends the dev container and waits for its end.
-	stopRunner func()
 }
 
 // newPod starts a pod that the end of the test stops.
 func newPod(t *testing.T) *pod {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "ok")
-	if err != nil {
+	p := &pod{localpod.Start(t), t}
+	if err := os.Mkdir(p.path(""), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	p := &pod{t: t, dir: dir, src: filepath.Join(dir, "src"), port: freePort(t)}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	for _, name := range []string{"run", "state", "src", "laptop"} {
-		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if p.key, err = sshclient.LoadOrCreateKey(filepath.Join(dir, "key")); err != nil {
-		t.Fatal(err)
-	}
-	p.startRunner()
-	t.Cleanup(func() { p.stopRunner() })
-	sidecar := agent.Sidecar{
-		Config: config.Sidecar{
-			Port: p.port, Roots: []config.Root{{Path: p.src}},
-			AuthorizedKeys: []string{strings.TrimSpace(string(ssh.MarshalAuthorizedKey(p.key.PublicKey())))},
-		},
-		RunDir: filepath.Join(dir, "run"), StateDir: filepath.Join(dir, "state"), Log: quiet(),
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), lab.Patience)
-	defer cancel()
-	t.Cleanup(inBackground(t, func(ctx context.Context) error {
-		defer cancel()
-		return sidecar.Run(ctx)
-	}))
-	if _, err := sshd.WaitHostKey(ctx, sidecar.StateDir); err != nil {
-		t.Fatal(err)
-	}
-	if p.proxy, err = tunneltest.NewProxy(net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port))); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = p.proxy.Close() })
 	return p
-}
-
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
-
-// startRunner starts the dev container.
-func (p *pod) startRunner() {
-	p.stopRunner = inBackground(p.t, runner.New(runner.Config{
-		Dir: filepath.Join(p.dir, "run"), Workdir: p.src, Env: os.Environ(), Log: quiet(),
-	}).Run)
-}
-
-// inBackground runs something until the function that it returns is called.
-func inBackground(t *testing.T, run func(context.Context) error) (stop func()) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	done := make(chan error, 1)
-	go func() { done <- run(ctx) }()
-	return sync.OnceFunc(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
 }
 
 func freePort(t *testing.T) int {
@@ -119,23 +51,13 @@ func freePort(t *testing.T) int {
 }
 
 // path is a path in the laptop's folder.
-func (p *pod) path(name string) string { return filepath.Join(p.dir, "laptop", name) }
+func (p *pod) path(name string) string { return filepath.Join(p.Dir, "laptop", name) }
 
 func (p *pod) connector() *Connector {
 	return &Connector{
-		Signer: p.key,
-		Dial: func(ctx context.Context, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "tcp", p.proxy.Addr())
-		},
-		HostKey: func(ctx context.Context, _ string) (ssh.PublicKey, error) {
-			line, err := sshd.WaitHostKey(ctx, filepath.Join(p.dir, "state"))
-			if err != nil {
-				return nil, err
-			}
-			key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
-			return key, err
-		},
+		Signer:    p.Signer,
+		Dial:      func(ctx context.Context, _ string) (net.Conn, error) { return p.Pod.Dial(ctx) },
+		HostKey:   func(ctx context.Context, _ string) (ssh.PublicKey, error) { return p.Pod.HostKey(ctx) },
 		Authorize: func(context.Context, string) error { return nil },
 	}
 }
@@ -217,12 +139,12 @@ func (p *pod) session(line string) *up {
 	u.command = sshclient.Command{Line: line, Stdin: sshclient.NewInput(in), Stdout: u.out}
 	u.Session = &Session{
 		Name: "api", Environment: u.cluster, Connector: p.connector(), Command: u,
-		Socket: filepath.Join(p.dir, "up.sock"), Timeout: lab.Patience,
+		Socket: filepath.Join(p.Dir, "up.sock"), Timeout: lab.Patience,
 		Console: console.New(u.screen, console.Style{}, time.Now),
 	}
 	leader, err := engine.NewLeader(engine.Config{
-		Root: filepath.Join(p.dir, "laptop"), StateDir: filepath.Join(p.dir, "leader"),
-		OnEvent: u.SyncEvents(filepath.Join(p.dir, "laptop")),
+		Root: filepath.Join(p.Dir, "laptop"), StateDir: filepath.Join(p.Dir, "leader"),
+		OnEvent: u.SyncEvents(filepath.Join(p.Dir, "laptop")),
 	})
 	if err != nil {
 		p.t.Fatal(err)
@@ -232,7 +154,7 @@ func (p *pod) session(line string) *up {
 			p.t.Error(err)
 		}
 	})
-	u.Folders = []*Folder{{Leader: leader, Local: filepath.Join(p.dir, "laptop"), Remote: p.src}}
+	u.Folders = []*Folder{{Leader: leader, Local: filepath.Join(p.Dir, "laptop"), Remote: p.Workdir}}
 	return u
 }
 

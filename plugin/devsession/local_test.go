@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -24,6 +23,7 @@ import (
 	"github.com/kubectl-okteto/kubectl-okteto/agent/runner"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
 	"github.com/kubectl-okteto/kubectl-okteto/test/lab"
+	"github.com/kubectl-okteto/kubectl-okteto/test/localpod"
 )
 
 // TestMain is also the agent's binary, and a runner: one that is a process of its
@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	case "runner":
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		defer stop()
-		r := runner.New(runner.Config{Dir: os.Args[1], Workdir: os.Args[1], Env: os.Environ(), Log: quiet()})
+		r := runner.New(runner.Config{Dir: os.Args[1], Workdir: os.Args[1], Env: os.Environ(), Log: localpod.Quiet()})
 		if err := r.Run(ctx); err != nil {
 			panic(err)
 		}
@@ -47,17 +47,17 @@ func TestMain(m *testing.M) {
 // replaceRunner starts another dev container, with that environment.
 func (p *pod) replaceRunner(env ...string) {
 	p.t.Helper()
-	p.stopRunner()
+	p.StopRunner()
 	self, err := os.Executable()
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	cmd := exec.CommandContext(context.WithoutCancel(p.t.Context()), self)
-	cmd.Args, cmd.Env, cmd.Stderr = []string{"runner", filepath.Join(p.dir, "run")}, env, os.Stderr
+	cmd.Args, cmd.Env, cmd.Stderr = []string{"runner", p.RunDir()}, env, os.Stderr
 	if err := cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
-	p.stopRunner = sync.OnceFunc(func() {
+	p.StopRunner = sync.OnceFunc(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		if err := cmd.Wait(); err != nil {
 			p.t.Error(err)
@@ -105,7 +105,7 @@ func (p *pod) hybridLater(argv ...string) *localUp {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(p.t.Context()))
 	u.cancel = func() { cancel(nil) }
 	l := &Local{
-		Command: manifest.Command{Argv: argv, Shell: len(argv) == 1}, Dir: p.dir,
+		Command: manifest.Command{Argv: argv, Shell: len(argv) == 1}, Dir: p.Dir,
 		Set: []string{"LANG"}, Lookup: os.LookupEnv,
 		Stdin: inPipe, Stdout: outPipe, Console: u.Console, End: cancel,
 	}
@@ -160,14 +160,14 @@ func TestLocalOutlivesTheConnection(t *testing.T) {
 	if got := u.ask(`echo "$HOME $LANG $COLOUR $(tr '\0' '\n' </proc/$$/environ | grep my.name)"`); got != os.Getenv("HOME")+" tlh red my.name=a b" {
 		t.Errorf("the environment is %q", got)
 	}
-	p.proxy.Cut()
+	p.Proxy.Cut()
 	u.shows("connected to pod pod-2")
 	if got := u.ask("echo still $$"); got != strings.Replace(first, "started", "still", 1) {
 		t.Errorf("%q, then %q", first, got)
 	}
 
 	p.replaceRunner("PATH=/nowhere", "LANG=tlh", "COLOUR=blue", "NEW=1", "HOSTNAME=another")
-	p.proxy.Cut()
+	p.Proxy.Cut()
 	u.shows("the environment of the pod changed (COLOUR, NEW, my.name): running the command again")
 	if second := u.line(); second == first || !strings.HasPrefix(second, "started ") {
 		t.Errorf("%q, then %q", first, second)
@@ -177,8 +177,8 @@ func TestLocalOutlivesTheConnection(t *testing.T) {
 	}
 
 	// It ends when it ends, connected or not.
-	p.proxy.Refuse(true)
-	p.proxy.Cut()
+	p.Proxy.Refuse(true)
+	p.Proxy.Cut()
 	u.ask("echo going; exit 7")
 	if err := u.end(); exitStatus(err) != 7 {
 		t.Errorf("it ended with %v", err)

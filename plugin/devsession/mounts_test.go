@@ -23,7 +23,7 @@ import (
 // mount writes a volume of the pod, as the kubelet does.
 func (p *pod) mount(name, version string, files map[string]string) string {
 	p.t.Helper()
-	volume := filepath.Join(p.dir, name)
+	volume := filepath.Join(p.Dir, name)
 	if err := os.MkdirAll(filepath.Join(volume, ".."+version), 0o755); err != nil {
 		p.t.Fatal(err)
 	}
@@ -67,8 +67,8 @@ func TestMountsFollowThePod(t *testing.T) {
 	volume := p.mount("config", "1", map[string]string{"key": "one"})
 	p.replaceRunner()
 	u := p.hybridLater(readEval)
-	in := filepath.Join(p.dir, "mounts")
-	u.with(in, volume, filepath.Join(p.dir, "none"))
+	in := filepath.Join(p.Dir, "mounts")
+	u.with(in, volume, filepath.Join(p.Dir, "none"))
 	u.run()
 	u.line()
 	u.shows("none is not here: stat ")
@@ -87,14 +87,14 @@ func TestMountsFollowThePod(t *testing.T) {
 	p.mount("config", "3", map[string]string{"key": "three"})
 	until(t, "the change did not come", is("three"))
 
-	p.proxy.Refuse(true)
-	p.proxy.Cut()
+	p.Proxy.Refuse(true)
+	p.Proxy.Cut()
 	u.shows("reconnecting to api")
 	p.mount("config", "4", map[string]string{"key": "four"})
 	if !is("three")() {
 		t.Error("without a connection the files are not as they were")
 	}
-	p.proxy.Refuse(false)
+	p.Proxy.Refuse(false)
 	until(t, "the change did not come", is("four"))
 
 	u.ask("echo going; exit")
@@ -109,10 +109,10 @@ func TestMountsFollowThePod(t *testing.T) {
 // Where the files must not be, the process runs without them.
 func TestMountsThatMustNotBeThere(t *testing.T) {
 	p := newPod(t)
-	write(t, filepath.Join(p.dir, ".git"), "gitdir: elsewhere")
+	write(t, filepath.Join(p.Dir, ".git"), "gitdir: elsewhere")
 	p.replaceRunner()
 	u := p.hybridLater(readEval)
-	u.with(filepath.Join(p.dir, "mounts"), "/etc")
+	u.with(filepath.Join(p.Dir, "mounts"), "/etc")
 	u.run()
 	u.line()
 	u.shows("where Secrets must not be")
@@ -125,7 +125,7 @@ func TestMountsThatMustNotBeThere(t *testing.T) {
 func TestLocalTellsWhereItRuns(t *testing.T) {
 	p := newPod(t)
 	ctx := within(t)
-	if here, err := (Control{Socket: filepath.Join(p.dir, "none")}).Local(ctx); !errors.Is(err, control.ErrNoSession) {
+	if here, err := (Control{Socket: filepath.Join(p.Dir, "none")}).Local(ctx); !errors.Is(err, control.ErrNoSession) {
 		t.Errorf("without a session: %v, %v", here, err)
 	}
 	p.replaceRunner("COLOUR=red")
@@ -135,17 +135,17 @@ func TestLocalTellsWhereItRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if here == nil || here.Dir != p.dir || !slices.Contains(here.Env, "COLOUR=red") {
+	if here == nil || here.Dir != p.Dir || !slices.Contains(here.Env, "COLOUR=red") {
 		t.Fatalf("it runs in %+v", here)
 	}
-	out := filepath.Join(p.dir, "out")
+	out := filepath.Join(p.Dir, "out")
 	err = here.Run(ctx, hybrid.Shell(fmt.Sprintf(`sleep 1000 & echo "$PWD $COLOUR $!" >%s; exit 7`, out)), nil, nil, nil)
 	if exitStatus(err) != 7 {
 		t.Errorf("it ended with %v", err)
 	}
 	var where, colour string
 	var child int
-	if n, err := fmt.Sscan(read(t, out), &where, &colour, &child); n != 3 || where != p.dir || colour != "red" {
+	if n, err := fmt.Sscan(read(t, out), &where, &colour, &child); n != 3 || where != p.Dir || colour != "red" {
 		t.Errorf("it ran in %q with %q, %v", where, colour, err)
 	}
 	if err := syscall.Kill(child, 0); err == nil {

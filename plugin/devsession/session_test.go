@@ -97,7 +97,7 @@ func TestPodHearsOfTheEnd(t *testing.T) {
 	if err := u.start().end(); err != nil {
 		t.Fatal(err)
 	}
-	index := filepath.Join(p.dir, "state", "sync", "*", "index")
+	index := filepath.Join(p.Dir, "state", "sync", "*", "index")
 	const byItself = 30 * time.Second // the pod finds out, by what is not answered
 	for deadline := time.Now().Add(byItself / 2); ; runtime.Gosched() {
 		if files, _ := filepath.Glob(index); len(files) == 1 && strings.Contains(read(t, files[0]), "from-laptop") {
@@ -125,7 +125,7 @@ func TestFlushBringsWhatWasSavedBefore(t *testing.T) {
 		if err := u.flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if got := read(t, filepath.Join(p.src, "file")); got != want {
+		if got := read(t, filepath.Join(p.Workdir, "file")); got != want {
 			t.Fatalf("round %d: the pod has %d bytes of %d", i, len(got), len(want))
 		}
 	}
@@ -142,15 +142,15 @@ func TestFlushGivesUpWithItsCaller(t *testing.T) {
 	p := newPod(t)
 	u := p.session("echo ready; cat").start()
 	u.writes("ready\n")
-	p.proxy.BlackHole(true)
+	p.Proxy.BlackHole(true)
 	write(t, p.path("file"), "new")
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := u.flush(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("while nothing gets through: %v", err)
 	}
-	p.proxy.BlackHole(false)
-	if err := u.flush(t.Context()); err != nil || read(t, filepath.Join(p.src, "file")) != "new" {
+	p.Proxy.BlackHole(false)
+	if err := u.flush(t.Context()); err != nil || read(t, filepath.Join(p.Workdir, "file")) != "new" {
 		t.Errorf("when all gets through again: %v", err)
 	}
 }
@@ -160,18 +160,18 @@ func TestReconnectsToTheCommand(t *testing.T) {
 	write(t, p.path("file"), "one")
 	u := p.session("cat file; echo; read -r word; cat file; echo \" $word\"; cat").start()
 	u.writes("one\n")
-	p.proxy.Refuse(true)
-	p.proxy.Cut()
+	p.Proxy.Refuse(true)
+	p.Proxy.Cut()
 	u.shows("connection lost")
 	u.shows("reconnecting to api")
 	_, _ = io.WriteString(u.stdin, "typed meanwhile\n")
-	p.proxy.Refuse(false)
+	p.Proxy.Refuse(false)
 	u.writes(" typed meanwhile\n")
 	write(t, p.path("file"), "two")
 	if err := u.flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	p.proxy.Cut()
+	p.Proxy.Cut()
 	_, _ = io.WriteString(u.stdin, "the input is the same command's")
 	_ = u.stdin.Close()
 	if err := u.end(); err != nil {
@@ -183,8 +183,6 @@ func TestReconnectsToTheCommand(t *testing.T) {
 	noneLeft(t)
 }
 
-// TestNothingIsLostOverManyCuts cuts the connection while input and output flow:
-// every byte arrives once, in order.
 // lostAtItsEnd is a command that ends when the connection of the sync is lost.
 type lostAtItsEnd struct {
 	*up
@@ -221,6 +219,8 @@ func TestCommandThatHasEndedRunsOnce(t *testing.T) {
 	}
 }
 
+// TestNothingIsLostOverManyCuts cuts the connection while input and output flow:
+// every byte arrives once, in order.
 func TestNothingIsLostOverManyCuts(t *testing.T) {
 	p := newPod(t)
 	u := p.session("seq 100000; echo ready; cat").start()
@@ -239,11 +239,11 @@ func TestNothingIsLostOverManyCuts(t *testing.T) {
 	}()
 	for i := range 10 {
 		u.writes(fmt.Sprintf("\n%d\n", 10_000*i+rand.IntN(5000)+1))
-		p.proxy.Cut()
+		p.Proxy.Cut()
 	}
 	for i := range 10 {
 		u.writes(fmt.Sprintf("line %d of", 2000*i+rand.IntN(1000)))
-		p.proxy.Cut()
+		p.Proxy.Cut()
 	}
 	if err := u.end(); err != nil {
 		t.Fatal(err)
@@ -263,13 +263,13 @@ func TestRestartedUnnoticed(t *testing.T) {
 	write(t, p.path("file"), "one")
 	u := p.session("cat file; echo; cat").start()
 	u.writes("one\n")
-	p.proxy.Refuse(true)
-	p.proxy.Cut()
+	p.Proxy.Refuse(true)
+	p.Proxy.Cut()
 	u.shows("reconnecting to api")
-	p.stopRunner()
-	p.startRunner()
+	p.StopRunner()
+	p.StartRunner()
 	write(t, p.path("file"), "two")
-	p.proxy.Refuse(false)
+	p.Proxy.Refuse(false)
 	u.shows("the command is gone: its container was restarted or replaced; running it again")
 	u.writes("two\n")
 	_ = u.stdin.Close()
@@ -284,14 +284,14 @@ func TestInterruptedInABlackHole(t *testing.T) {
 	p := newPod(t)
 	u := p.session("trap 'echo told' TERM; echo ready; while :; do sleep 0.01; done").start()
 	u.writes("ready\n")
-	p.proxy.BlackHole(true)
+	p.Proxy.BlackHole(true)
 	begun := time.Now()
 	u.cancel()
 	if err := u.end(); !errors.Is(err, context.Canceled) {
 		t.Errorf("the session ended with %v", err)
 	}
 	t.Logf("it took %v", time.Since(begun))
-	p.proxy.BlackHole(false)
+	p.Proxy.BlackHole(false)
 }
 
 // TestOutlastsEveryOutage loses the pod and the cluster for longer than one
@@ -310,11 +310,11 @@ func TestOutlastsEveryOutage(t *testing.T) {
 	}
 	u.start()
 	u.writes("ready\n")
-	p.proxy.Refuse(true)
-	p.proxy.Cut()
+	p.Proxy.Refuse(true)
+	p.Proxy.Cut()
 	u.shows("connection lost: connecting to pod pod-1")
 	u.shows("as it seems; reconnecting")
-	p.proxy.Refuse(false)
+	p.Proxy.Refuse(false)
 	_ = u.stdin.Close()
 	if err := u.end(); err != nil {
 		t.Error(err)
@@ -325,14 +325,14 @@ func TestCrashedContainerIsAwaited(t *testing.T) {
 	p := newPod(t)
 	u := p.session("echo ready; cat").start()
 	u.writes("ready\n")
-	p.stopRunner()
+	p.StopRunner()
 	u.shows("the development container ended: OOMKilled")
 	// Sync needs no dev container.
 	write(t, p.path("file"), "meanwhile")
-	if err := u.flush(t.Context()); err != nil || read(t, filepath.Join(p.src, "file")) != "meanwhile" {
+	if err := u.flush(t.Context()); err != nil || read(t, filepath.Join(p.Workdir, "file")) != "meanwhile" {
 		t.Errorf("sync without the dev container: %v", err)
 	}
-	p.startRunner()
+	p.StartRunner()
 	u.writes("ready\nready\n")
 	_ = u.stdin.Close()
 	if err := u.end(); err != nil {
@@ -353,7 +353,7 @@ func TestFailuresThatEndTheSession(t *testing.T) {
 			u.cluster.wait = func(context.Context, func(string)) error { return broken }
 		},
 		"waiting, while connecting": func(p *pod, u *up) {
-			p.proxy.Refuse(true)
+			p.Proxy.Refuse(true)
 			dialed := make(chan struct{}, 1)
 			dial := u.Connector.Dial
 			u.Connector.Dial = func(ctx context.Context, pod string) (net.Conn, error) {
@@ -373,11 +373,11 @@ func TestFailuresThatEndTheSession(t *testing.T) {
 			u.Connector.Dial = func(context.Context, string) (net.Conn, error) { return nil, broken }
 		},
 		"the right to read the host key": func(p *pod, u *up) {
-			p.proxy.Refuse(true)
+			p.Proxy.Refuse(true)
 			u.Connector.HostKey = func(context.Context, string) (ssh.PublicKey, error) { return nil, broken }
 		},
 		"the right to add a key": func(p *pod, u *up) {
-			p.proxy.BlackHole(true)
+			p.Proxy.BlackHole(true)
 			u.Connector.Authorize = func(context.Context, string) error { return broken }
 		},
 		"a take-over": func(_ *pod, u *up) { u.cluster.taken <- broken },
@@ -405,7 +405,7 @@ func TestFailuresThatEndTheSession(t *testing.T) {
 func TestWrongHostKeyEndsTheSession(t *testing.T) {
 	p := newPod(t)
 	u := p.session("true")
-	u.Connector.HostKey = func(context.Context, string) (ssh.PublicKey, error) { return p.key.PublicKey(), nil }
+	u.Connector.HostKey = func(context.Context, string) (ssh.PublicKey, error) { return p.Signer.PublicKey(), nil }
 	if err := u.start().end(); !errors.Is(err, sshclient.ErrHostKeyMismatch) {
 		t.Errorf("the session ended with %v", err)
 	}
@@ -423,7 +423,7 @@ func TestSyncThatCannotWorkEndsTheSession(t *testing.T) {
 
 func TestGivesUpOnWhatNeverWorked(t *testing.T) {
 	p := newPod(t)
-	p.proxy.Refuse(true)
+	p.Proxy.Refuse(true)
 	u := p.session("true")
 	u.Timeout = 50 * time.Millisecond
 	if err := u.start().end(); err == nil || !strings.Contains(err.Error(), "connecting to pod pod-1: ") || exitStatus(err) >= 0 {
@@ -435,7 +435,7 @@ func TestGivesUpOnWhatNeverWorked(t *testing.T) {
 // node: connecting has no limit before.
 func TestContainerStartsSlowly(t *testing.T) {
 	p := newPod(t)
-	p.proxy.Refuse(true)
+	p.Proxy.Refuse(true)
 	u := p.session("echo $((6*7))")
 	u.Timeout = 10 * time.Millisecond
 	var attempts atomic.Int64
@@ -453,7 +453,7 @@ func TestContainerStartsSlowly(t *testing.T) {
 				return context.Cause(ctx)
 			}
 		}
-		p.proxy.Refuse(false)
+		p.Proxy.Refuse(false)
 		u.Timeout = lab.Patience
 		return nil
 	}
@@ -492,16 +492,16 @@ func TestCancelEndsTheSessionAtEveryStage(t *testing.T) {
 			u.reached(begun)
 		},
 		"connecting": func(p *pod, u *up) {
-			p.proxy.BlackHole(true)
+			p.Proxy.BlackHole(true)
 			u.start()
 			ctx, cancel := context.WithTimeout(u.t.Context(), lab.Patience)
 			defer cancel()
-			if err := p.proxy.AwaitConnection(ctx); err != nil {
+			if err := p.Proxy.AwaitConnection(ctx); err != nil {
 				u.t.Fatal(err)
 			}
 		},
 		"nobody there": func(p *pod, u *up) {
-			p.proxy.Refuse(true)
+			p.Proxy.Refuse(true)
 			u.start()
 			u.shows("waiting for the pod")
 		},
@@ -513,7 +513,7 @@ func TestCancelEndsTheSessionAtEveryStage(t *testing.T) {
 			dial := u.Connector.Dial
 			u.Connector.Dial = func(ctx context.Context, pod string) (net.Conn, error) {
 				conn, err := dial(ctx, pod)
-				return &tripwire{Conn: conn, left: 1 << 20, trip: sync.OnceFunc(func() { p.proxy.BlackHole(true); close(sent) })}, err
+				return &tripwire{Conn: conn, left: 1 << 20, trip: sync.OnceFunc(func() { p.Proxy.BlackHole(true); close(sent) })}, err
 			}
 			u.start()
 			u.reached(sent)
@@ -525,13 +525,13 @@ func TestCancelEndsTheSessionAtEveryStage(t *testing.T) {
 		"running, with no network": func(p *pod, u *up) {
 			u.start()
 			u.writes("ready\n")
-			p.proxy.BlackHole(true)
+			p.Proxy.BlackHole(true)
 		},
 		"reconnecting": func(p *pod, u *up) {
 			u.start()
 			u.writes("ready\n")
-			p.proxy.Refuse(true)
-			p.proxy.Cut()
+			p.Proxy.Refuse(true)
+			p.Proxy.Cut()
 			u.shows("reconnecting")
 		},
 	} {

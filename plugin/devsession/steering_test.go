@@ -23,7 +23,7 @@ func TestPauseOutlivesALostConnection(t *testing.T) {
 	}
 	u.shows("is paused")
 	write(t, p.path("new"), "1")
-	p.proxy.Cut()
+	p.Proxy.Cut()
 	u.shows("reconnecting")
 	u.echoes("the same\n")
 	var stopped *control.Error
@@ -33,14 +33,14 @@ func TestPauseOutlivesALostConnection(t *testing.T) {
 	if s, err := u.control().Status(ctx); err != nil || s.Folders[0].State != "paused" || s.Folders[0].Mode != "two-way" {
 		t.Errorf("status %+v, %v", s, err)
 	}
-	if got := read(t, filepath.Join(p.src, "new")); got != "" {
+	if got := read(t, filepath.Join(p.Workdir, "new")); got != "" {
 		t.Errorf("what is paused came over: %q", got)
 	}
 	if err := u.control().Resume(ctx); err != nil {
 		t.Fatal(err)
 	}
 	u.shows("goes on")
-	if err := u.flush(ctx); err != nil || read(t, filepath.Join(p.src, "new")) != "1" {
+	if err := u.flush(ctx); err != nil || read(t, filepath.Join(p.Workdir, "new")) != "1" {
 		t.Errorf("after the pause: %v", err)
 	}
 }
@@ -71,7 +71,7 @@ func TestAStopAtTheStartIsWaitedOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	u.writes("ready\n")
-	if _, err := os.Lstat(filepath.Join(p.src, "0")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Lstat(filepath.Join(p.Workdir, "0")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("what was meant to go is still there: %v", err)
 	}
 }
@@ -102,7 +102,7 @@ func TestUndoBringsBackWhatWasDeleted(t *testing.T) {
 		t.Fatalf("the trash holds %+v, %v", list, err)
 	}
 	newest := list[0]
-	if newest.Side != "pod" || newest.Remote != p.src || !newest.Destructive || len(newest.Paths) == 0 {
+	if newest.Side != "pod" || newest.Remote != p.Workdir || !newest.Destructive || len(newest.Paths) == 0 {
 		t.Errorf("the newest batch is %+v", newest)
 	}
 	restored := 0

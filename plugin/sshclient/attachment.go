@@ -204,8 +204,9 @@ func (a *attachment) refused(refusal *attach.Refusal) error {
 	case a.held.attached && !a.answered:
 		return ErrGone
 	}
+	const killed = 128 + 9 // what a shell reports for SIGKILL
 	return a.exit(attach.Status{
-		Status: signalStatus("KILL"), Signal: "KILL",
+		Status: killed, Signal: "KILL",
 		Message: config.ContainerGone + ": it crashed, ran out of memory, or is being replaced",
 	})
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"sync"
 	"time"
 
@@ -85,51 +84,6 @@ func forwardTarget(network, address string) (kind string, payload []byte, addr n
 	return "direct-tcpip", payload, podAddr{"tcp", address}, nil
 }
 
-// LocalForward connects everyone who connects to l with an address as the pod
-// sees it: host:port, or the path of a unix socket, with its slash. It runs
-// until ctx ends, whose cause it returns, or the connection or l does. It
-// leaves a TCP or unix listener open, so that the next connection to the pod
-// may go on with it, and closes any other. All connections are closed when it
-// returns.
-func (c *Client) LocalForward(ctx context.Context, l net.Listener, remote string) error {
-	ctx, cancel := c.whileAlive(ctx)
-	defer cancel()
-	var conns sync.WaitGroup
-	defer conns.Wait()
-	defer interrupt(ctx, l)()
-	for {
-		local, err := l.Accept()
-		if ctx.Err() != nil {
-			if err == nil {
-				_ = local.Close()
-			}
-			return context.Cause(ctx)
-		}
-		if err != nil {
-			cancel()
-			return fmt.Errorf("accepting connections on %s: %w", l.Addr(), err)
-		}
-		conns.Go(func() {
-			dialed, err := c.Dial(ctx, forwardNetwork(remote), remote)
-			if err != nil {
-				_ = local.Close()
-				if ctx.Err() == nil {
-					c.report(err)
-				}
-				return
-			}
-			Pipe(ctx, local, dialed)
-		})
-	}
-}
-
-func forwardNetwork(address string) string {
-	if strings.Contains(address, "/") {
-		return "unix"
-	}
-	return "tcp"
-}
-
 // whileAlive returns a context that also ends, with the reason as its cause,
 // when the connection does.
 func (c *Client) whileAlive(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -138,30 +92,6 @@ func (c *Client) whileAlive(ctx context.Context) (context.Context, context.Cance
 	return ctx, func() {
 		stop()
 		cancel(context.Canceled)
-	}
-}
-
-// interrupt makes Accept return when ctx ends. The function that it returns
-// makes l usable again, if its kind allows.
-func interrupt(ctx context.Context, l net.Listener) (restore func()) {
-	timed, reusable := l.(interface{ SetDeadline(time.Time) error })
-	if !reusable {
-		stop := context.AfterFunc(ctx, func() { _ = l.Close() })
-		return func() {
-			stop()
-			_ = l.Close()
-		}
-	}
-	expired := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(expired)
-		_ = timed.SetDeadline(time.Unix(1, 0))
-	})
-	return func() {
-		if !stop() {
-			<-expired
-		}
-		_ = timed.SetDeadline(time.Time{})
 	}
 }
 

@@ -89,10 +89,11 @@ func newHeld(session string, cmd Command, dropped func(int64)) *Held {
 func (h *Held) Over() bool { return h.over }
 
 // Attach starts the command, or goes on with it, and waits for its end. The
-// error is that of Client.Run, or ErrGone. After ErrConnectionLost, Attach goes
-// on over another connection: no input and no output is lost or comes twice. When
-// ctx ends, so does the command, as with Client.Run. The terminal may be another
-// one each time; nil means none.
+// error is nil, an *ExitError, ErrGone, or about the connection. After
+// ErrConnectionLost, Attach goes on over another connection: no input and no
+// output is lost or comes twice. When ctx ends, the command gets SIGTERM and some
+// seconds to end before it is hung up; then the error is the cause of ctx. The
+// terminal may be another one each time; nil means none.
 func (h *Held) Attach(ctx context.Context, c *Client, tty *TTY) error {
 	s, err := c.openSession(ctx)
 	if err != nil {

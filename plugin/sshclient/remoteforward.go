@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -125,7 +126,7 @@ type bindTarget struct {
 }
 
 func parseBind(bind string) (bindTarget, error) {
-	if forwardNetwork(bind) == "unix" {
+	if strings.Contains(bind, "/") {
 		return bindTarget{
 			request: "streamlocal-forward@openssh.com",
 			cancel:  "cancel-streamlocal-forward@openssh.com",

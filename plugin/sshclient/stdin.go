@@ -72,24 +72,3 @@ func (in *Input) read(p []byte, ended <-chan struct{}) (int, error) {
 	in.rest.data = in.rest.data[n:]
 	return n, nil
 }
-
-// inputUntil reads an Input until a command has ended.
-type inputUntil struct {
-	in    *Input
-	ended <-chan struct{}
-}
-
-func (r inputUntil) Read(p []byte) (int, error) { return r.in.read(p, r.ended) }
-
-// sendStdin copies the input to the command and says when there is no more.
-// The errors are not of interest: those of the channel appear in its output
-// too, and those of the input end it.
-func (s *session) sendStdin(stdin io.Reader, ended <-chan struct{}) {
-	if in, ok := stdin.(*Input); ok {
-		stdin = inputUntil{in, ended}
-	}
-	if stdin != nil {
-		_, _ = io.Copy(s.channel, stdin)
-	}
-	_ = s.channel.CloseWrite()
-}

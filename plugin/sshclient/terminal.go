@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 
-	"golang.org/x/crypto/ssh"
 	"golang.org/x/term"
 )
 
@@ -18,50 +17,11 @@ type Size struct {
 type TTY struct {
 	// Term is the kind of terminal, as in the variable TERM.
 	Term string
-	// Width and Height are the size in characters at the start; 0 means, for a
-	// held command, that only its other terminals have one.
+	// Width and Height are the size in characters at the start; 0 means that
+	// only the command's other terminals have one.
 	Width, Height int
 	// Resize tells of new sizes; nil means that there will be none.
 	Resize <-chan Size
-}
-
-// request encodes a pty-req (RFC 4254 section 6.2) whose modes (section 8)
-// say that the terminal echoes, is fast, and edits UTF-8 (RFC 8160).
-func (t *TTY) request() []byte {
-	const bitsPerSecond = 38400
-	type mode struct {
-		Opcode uint8
-		Value  uint32
-	}
-	var modes []byte
-	for _, m := range []mode{
-		{ssh.ECHO, 1}, {ssh.IUTF8, 1}, {ssh.TTY_OP_ISPEED, bitsPerSecond}, {ssh.TTY_OP_OSPEED, bitsPerSecond},
-	} {
-		modes = append(modes, ssh.Marshal(m)...)
-	}
-	const end = 0
-	return ssh.Marshal(struct {
-		Term                                  string
-		Columns, Rows, WidthPixel, HighPixels uint32
-		Modes                                 string
-	}{Term: t.Term, Columns: uint32(t.Width), Rows: uint32(t.Height), Modes: string(append(modes, end))})
-}
-
-// resize passes new sizes on until the command has ended.
-func (s *session) resize(sizes <-chan Size, ended <-chan struct{}) {
-	for {
-		select {
-		case <-ended:
-			return
-		case size, ok := <-sizes:
-			if !ok {
-				return
-			}
-			_ = s.request("window-change", ssh.Marshal(struct {
-				Columns, Rows, WidthPixel, HighPixels uint32
-			}{Columns: uint32(size.Width), Rows: uint32(size.Height)}))
-		}
-	}
 }
 
 // Terminal is the terminal that the user sits at.
