@@ -65,15 +65,11 @@ type Target struct {
 	// Text is the forward as the user reads it: 8080 -> db:5432.
 	Text string
 	// Patience is how long a local connection is held while the pod cannot
-	// connect to the address: what listens there is being restarted.
+	// connect to the address: what listens there is being started, or again.
 	Patience time.Duration
 	// later binds the local port when it is free; nil when it is bound.
 	later func(context.Context) (Target, error)
 }
-
-// targetPatience is enough for a restart, and bounds the wait for what does not
-// come.
-const targetPatience = 10 * time.Second
 
 // Listen binds a forward's local port on an address of this machine, before
 // anything in the cluster changes. The error is a *PortError.
@@ -111,7 +107,7 @@ func Later(address string, f manifest.Forward) Target {
 
 // newTarget says where a forward leads.
 func newTarget(f manifest.Forward) Target {
-	t := Target{Network: "tcp", Text: ForwardText(f), Patience: targetPatience}
+	t := Target{Network: "tcp", Text: ForwardText(f), Patience: restartTime}
 	host := "127.0.0.1"
 	if f.Service != "" {
 		host = f.Service

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"strconv"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -32,6 +31,7 @@ func (s *Session) serveForward(ctx context.Context, t Target) error {
 	stop := context.AfterFunc(ctx, func() { _ = t.Listener.Close() })
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
+	target := s.hold(t)
 	for {
 		local, err := t.Listener.Accept()
 		if err != nil {
@@ -43,7 +43,8 @@ func (s *Session) serveForward(ctx context.Context, t Target) error {
 		}
 		group.Go(func() error {
 			defer func() { _ = local.Close() }()
-			if remote, err := s.dial(ctx, t); err == nil {
+			remote, err := target.dial(ctx, func(ctx context.Context) (net.Conn, error) { return s.dial(ctx, t) })
+			if err == nil {
 				sshclient.Pipe(ctx, local, remote)
 			}
 			return nil
@@ -53,8 +54,9 @@ func (s *Session) serveForward(ctx context.Context, t Target) error {
 
 // serveDatagrams does the same for UDP.
 func (s *Session) serveDatagrams(ctx context.Context, t Target) error {
+	target := s.hold(t)
 	flows := datagram.Flows{Open: func(ctx context.Context, _ net.Addr) (io.ReadWriteCloser, error) {
-		return s.dial(ctx, t)
+		return target.dial(ctx, func(ctx context.Context) (net.Conn, error) { return s.dial(ctx, t) })
 	}}
 	if err := flows.Serve(ctx, t.Packets); ctx.Err() == nil {
 		return fmt.Errorf("receiving on %s: %w", t.Packets.LocalAddr(), err)
@@ -79,35 +81,19 @@ func (s *Session) awaitPort(ctx context.Context, t Target) (Target, error) {
 	}
 }
 
-// dial connects from the pod to an address. What is being restarted there is
-// waited for, as is a connection to the pod; what does not come is told.
-func (s *Session) dial(ctx context.Context, t Target) (net.Conn, error) {
-	const first, longest = 10 * time.Millisecond, 250 * time.Millisecond
-	var refused time.Time // since when the pod cannot connect
-	for pause := first; ; pause = min(2*pause, longest) {
-		conn, err := s.dialOnce(ctx, t)
-		_, answered := errors.AsType[*sshclient.DialError](err)
-		switch {
-		case err == nil || ctx.Err() != nil:
-			return conn, err
-		case !answered: // the connection to the pod was lost
-			refused = time.Time{}
-		case refused.IsZero():
-			refused = time.Now()
-		}
-		if answered && time.Since(refused) >= t.Patience {
-			s.Console.Warn("forward %s: %v", t.Text, err)
-			return nil, err
-		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
+// hold returns what connects from the pod to the target of a forward, which may be
+// starting when the command has begun a moment ago.
+func (s *Session) hold(t Target) *hold {
+	return &hold{
+		patience: t.Patience,
+		starting: func() bool { return s.link.age() < t.Patience },
+		tell:     func(err error) { s.Console.Warn("forward %s: %v", t.Text, err) },
 	}
 }
 
-func (s *Session) dialOnce(ctx context.Context, t Target) (net.Conn, error) {
+// dial connects from the pod to an address, over the connection that there is, or
+// the next one.
+func (s *Session) dial(ctx context.Context, t Target) (net.Conn, error) {
 	lines, err := s.link.get(ctx)
 	if err != nil {
 		return nil, err
@@ -116,7 +102,11 @@ func (s *Session) dialOnce(ctx context.Context, t Target) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.Dial(ctx, t.Network, t.Address)
+	conn, err := client.Dial(ctx, t.Network, t.Address)
+	if _, answered := errors.AsType[*sshclient.DialError](err); err != nil && !answered {
+		err = lostError(err)
+	}
+	return conn, err
 }
 
 // Reverse leads from a port of the pod to an address of the laptop.
@@ -162,29 +152,16 @@ func (r Reverse) StandIn() Reverse {
 	return r
 }
 
-const (
-	// restartTime is how long a program on the laptop may take to listen again.
-	restartTime = 10 * time.Second
-	// restartLook is the time between two looks whether it does.
-	restartLook = 20 * time.Millisecond
-)
-
 // dial connects with the laptop's side.
 func (r Reverse) dial(ctx context.Context) (net.Conn, error) {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, r.LocalNetwork, r.Local)
-	if !r.standsIn {
-		return conn, err
+	var h hold
+	if r.standsIn {
+		h.patience = restartTime
 	}
-	for deadline := time.Now().Add(restartTime); errors.Is(err, syscall.ECONNREFUSED) && time.Now().Before(deadline); {
-		select {
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case <-time.After(restartLook):
-		}
-		conn, err = d.DialContext(ctx, r.LocalNetwork, r.Local)
-	}
-	return conn, err
+	return h.dial(ctx, func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, r.LocalNetwork, r.Local)
+	})
 }
 
 // startReverses opens the reverse tunnels. One that cannot be opened is a

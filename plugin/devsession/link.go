@@ -3,6 +3,7 @@ package devsession
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // link has the connections that work at the moment, if any. Forwards outlive
@@ -10,6 +11,7 @@ import (
 type link struct {
 	mu      sync.Mutex
 	lines   *lines
+	begun   time.Time
 	changed chan struct{}
 }
 
@@ -17,7 +19,7 @@ type link struct {
 func (l *link) set(lines *lines) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.lines = lines
+	l.lines, l.begun = lines, time.Time{}
 	if l.changed != nil {
 		close(l.changed)
 		l.changed = nil
@@ -29,6 +31,23 @@ func (l *link) connected() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.lines != nil
+}
+
+// begin notes that the command runs.
+func (l *link) begin() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.begun = time.Now()
+}
+
+// age is for how long the command has run over these connections.
+func (l *link) age() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.begun.IsZero() {
+		return 0
+	}
+	return time.Since(l.begun)
 }
 
 // get waits for connections.

@@ -231,6 +231,7 @@ func (s *Session) attempt(ctx context.Context) error {
 		return cause(ctx, err)
 	}
 	s.worked = true
+	s.link.begin()
 	running.Store(true)
 	start.Done("development container %s is running", s.Name)
 	s.showForwards()
