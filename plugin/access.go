@@ -211,52 +211,6 @@ func authorizedKey(key ssh.Signer) string {
 	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key.PublicKey())))
 }
 
-// sshConfig are our entries for ssh and the user's own file that includes
-// them. Depends on: Folder, Home.
-func (f *Factory) sshConfig() sshclient.ConfigDir {
-	return sshclient.ConfigDir{
-		Dir:        filepath.Join(f.Folder(), "ssh"),
-		UserConfig: filepath.Join(f.Home, ".ssh", "config"),
-	}
-}
-
-// sshAlias is the name under which ssh knows a development container.
-func sshAlias(dev string) string { return dev + ".okteto" }
-
-// writeSSHEntry makes `ssh <dev>.okteto` work, with the host key pinned. port,
-// unless 0, is a local port that leads to the agent.
-func (f *Factory) writeSSHEntry(cluster Cluster, dev string, hostKey ssh.PublicKey, port int) error {
-	proxy := []string{f.Executable, "ssh-proxy", "--context", cluster.Context, "--namespace", cluster.Namespace}
-	if file := f.kubeconfig(); file != "" {
-		proxy = append(proxy, "--kubeconfig", file)
-	}
-	return f.sshConfig().Add(sshclient.Host{
-		Alias:        sshAlias(dev),
-		ProxyCommand: append(proxy, dev),
-		Port:         port,
-		HostKey:      hostKey,
-		IdentityFile: filepath.Join(f.Folder(), sshclient.KeyFile),
-	})
-}
-
-// kubeconfig is the path of the one file that names the cluster, for programs
-// that are started from another folder and without this environment, as IDEs
-// start ssh; "" where there are several, or kubectl's own default. Depends on:
-// Flags, Env, Dir.
-func (f *Factory) kubeconfig() string {
-	file := *f.Flags.KubeConfig
-	if file == "" {
-		file, _ = f.Env("KUBECONFIG")
-		if len(filepath.SplitList(file)) != 1 {
-			return ""
-		}
-	}
-	if !filepath.IsAbs(file) {
-		file = filepath.Join(f.Dir, file)
-	}
-	return file
-}
-
 // stateFolder is where this machine keeps what belongs to one dev environment:
 // the control socket and the state of sync. The name is short, since the path
 // of a socket is bounded (unix(7)), and its own for each cluster, namespace

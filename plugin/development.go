@@ -331,8 +331,13 @@ func inside(rel string) bool {
 	return rel != "." && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
 }
 
-// pinForSSH writes the entry for ssh whenever a host key was read.
+// pinForSSH writes the entry for ssh whenever a host key was read, and says what
+// that will lack.
 func (d *development) pinForSSH(connector *devsession.Connector) {
+	if given := d.factory.secretFlags(); len(given) > 0 {
+		d.console.Warn("`ssh %s` will not use %s, as no secret may be in its configuration: `kubectl config set-credentials NAME` "+
+			"puts it into the kubeconfig, and `up --user NAME` leads ssh to it", sshAlias(d.dev.Name), strings.Join(given, " and "))
+	}
 	read := connector.HostKey
 	connector.HostKey = func(ctx context.Context, pod string) (ssh.PublicKey, error) {
 		key, err := read(ctx, pod)

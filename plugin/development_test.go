@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/rest"
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
@@ -73,26 +72,6 @@ func TestStateFolderIsOfOneEnvironment(t *testing.T) {
 		// macOS allows 104 bytes with the name of the socket.
 		if name := filepath.Join(folder, "up.sock"); len(name) > 60 {
 			t.Errorf("%s is long for a socket", name)
-		}
-	}
-}
-
-func TestKubeconfigForOtherPrograms(t *testing.T) {
-	dir := t.TempDir()
-	for _, c := range []struct{ flag, env, want string }{
-		{"", "", ""},
-		{"/a", "", "/a"},
-		{"/a", "/b", "/a"},
-		{"a", "", filepath.Join(dir, "a")},
-		{"", "/b", "/b"},
-		{"", "b", filepath.Join(dir, "b")},
-		{"", "/b" + string(filepath.ListSeparator) + "/c", ""},
-	} {
-		flags := genericclioptions.NewConfigFlags(false)
-		flags.KubeConfig = &c.flag
-		f := &Factory{Dir: dir, Flags: flags, Env: func(name string) (string, bool) { return c.env, name == "KUBECONFIG" }}
-		if got := f.kubeconfig(); got != c.want {
-			t.Errorf("with --kubeconfig %q and KUBECONFIG %q it is %q, want %q", c.flag, c.env, got, c.want)
 		}
 	}
 }

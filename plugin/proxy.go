@@ -2,27 +2,36 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
+	"os/exec"
 
 	"github.com/spf13/cobra"
 )
 
+// flagKubeconfigs names several files, which kubectl's own flag cannot.
+const flagKubeconfigs = "kubeconfigs"
+
 type proxyOptions struct {
 	factory *Factory
 	name    string
+	// kubeconfigs is a list as the variable KUBECONFIG has it.
+	kubeconfigs string
 }
 
 // newProxyCmd is the ProxyCommand of the entries in ssh_config: it connects
 // standard input and output with the agent's SSH server.
 func newProxyCmd(f *Factory) *cobra.Command {
 	o := &proxyOptions{factory: f}
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:    "ssh-proxy NAME",
 		Short:  "Connect standard input and output with the SSH server of a development container",
 		Hidden: true,
 		RunE:   func(cmd *cobra.Command, args []string) error { return runCommand(cmd, args, o) },
 	}
+	cmd.Flags().StringVar(&o.kubeconfigs, flagKubeconfigs, "", "kubeconfigs to merge, as in the variable KUBECONFIG")
+	return cmd
 }
 
 // Complete takes the name.
@@ -41,6 +50,9 @@ func (o *proxyOptions) Validate() error { return nil }
 func (o *proxyOptions) Run(cmd *cobra.Command) error {
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
+	if files, _ := o.factory.Env(envKubeconfig); o.kubeconfigs != "" && files != o.kubeconfigs {
+		return o.withKubeconfigs(ctx)
+	}
 	env, err := o.factory.lookUp(ctx, o.name)
 	if err != nil {
 		return err
@@ -64,6 +76,21 @@ func (o *proxyOptions) Run(cmd *cobra.Command) error {
 	if ctx.Err() != nil {
 		// ssh ends its ProxyCommand with SIGHUP: that is nothing to tell.
 		return &codeError{exitInterrupted}
+	}
+	return err
+}
+
+// withKubeconfigs runs this command in a process whose environment names the
+// kubeconfigs: client-go takes several from nowhere else.
+func (o *proxyOptions) withKubeconfigs(ctx context.Context) error {
+	f := o.factory
+	again := exec.CommandContext(ctx, f.Executable, f.Args[1:]...)
+	again.Env = append(again.Environ(), envKubeconfig+"="+o.kubeconfigs)
+	again.Stdin, again.Stdout, again.Stderr = f.Streams.In, f.Streams.Out, f.Streams.ErrOut
+	again.Cancel = func() error { return interrupt(again.Process) }
+	err := again.Run()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return &codeError{exit.ExitCode()}
 	}
 	return err
 }

@@ -3,11 +3,15 @@
 package e2e
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/kubectl-okteto/kubectl-okteto/test/lab"
 )
 
 // userConfig writes the configuration that a user had before, and returns its
@@ -124,6 +128,47 @@ func TestSSHWithoutUp(t *testing.T) {
 	p.forgeHostKey()
 	if got := p.with("ssh", "api.okteto", "hostname"); got != second {
 		t.Errorf("with a forged host key: %q, want %q", got, second)
+	}
+}
+
+// TestSSHEntryLeadsToTheSameCluster splits the kubeconfig, with the address in it
+// wrong, and gives up the right one and a user by flags: ssh, from another folder
+// and without the variable, gets to the same pod.
+func TestSSHEntryLeadsToTheSameCluster(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.deployed("api")
+	p.write("okteto.yaml", manifest)
+	var config map[string]any
+	if err := json.Unmarshal([]byte(p.kubectl("config", "view", "--raw", "--minify", "-o", "json")), &config); err != nil {
+		t.Fatal(err)
+	}
+	cluster := config["clusters"].([]any)[0].(map[string]any)["cluster"].(map[string]any)
+	server := cluster["server"].(string)
+	cluster["server"] = "https://127.0.0.1:1"
+	users := map[string]any{"apiVersion": "v1", "kind": "Config", "users": config["users"]}
+	delete(config, "users")
+	for name, content := range map[string]any{"my 50% kube's/clusters": config, "my 50% kube's/users": users} {
+		text, err := json.Marshal(content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.write(name, string(text))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), lab.Patience)
+	defer cancel()
+	up := p.Command(ctx, p.src, "up", "--server", server, "--as", "jane doe", "--as-group", "system:masters", "--", "true")
+	up.Env = append(up.Env, "KUBECONFIG=my 50% kube's/clusters:my 50% kube's/users")
+	if r := p.finish(ctx, "", up); r.code != 0 {
+		t.Fatalf("up: exit code %d\n%s", r.code, r.stderr)
+	}
+	p.src = t.TempDir()
+	for range 2 {
+		ssh := p.client(ctx, "ssh", "api.okteto", "hostname")
+		ssh.Env = append(ssh.Env, "KUBECONFIG=")
+		if r := p.finish(ctx, "", ssh); !strings.HasPrefix(r.stdout, "api-okteto-") {
+			t.Errorf("ssh wrote %q, exit code %d\n%s\n%s", r.stdout, r.code, r.stderr, p.ours("config"))
+		}
 	}
 }
 
