@@ -182,8 +182,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return fmt.Errorf("serving SSH: %w", err)
 }
 
-// serverConfig prefers AES-GCM, which has hardware on both ends, and follows
-// each login.
+// serverConfig prefers AES-GCM, which has hardware on both ends, takes nothing
+// that is known to be weak, and follows each login.
 func (s *Server) serverConfig(ctx ssh.Context) *gossh.ServerConfig {
 	c := &gossh.ServerConfig{
 		AuthLogCallback: func(_ gossh.ConnMetadata, method string, err error) {
@@ -199,6 +199,8 @@ func (s *Server) serverConfig(ctx ssh.Context) *gossh.ServerConfig {
 		gossh.CipherAES128GCM, gossh.CipherAES256GCM, gossh.CipherChaCha20Poly1305,
 		gossh.CipherAES128CTR, gossh.CipherAES192CTR, gossh.CipherAES256CTR,
 	}
+	sound := gossh.SupportedAlgorithms()
+	c.KeyExchanges, c.MACs = sound.KeyExchanges, sound.MACs
 	return c
 }
 

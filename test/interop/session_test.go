@@ -212,3 +212,42 @@ func TestHostKeyAndCipher(t *testing.T) {
 		t.Errorf("AES-GCM: %v\n%s", err, c.Stderr)
 	}
 }
+
+// Clients that are not OpenSSH offer less: these are what libraries for Java have
+// in common with us, and the ones that nobody should have any more.
+func TestAlgorithms(t *testing.T) {
+	p := start(t)
+	try := func(kex, cipher, mac string) (int, string) {
+		return exitStatus(t, p.ssh("-o", "LogLevel=INFO", "-o", "KexAlgorithms="+kex, "-o", "Ciphers="+cipher, "-o", "MACs="+mac,
+			"-o", "HostKeyAlgorithms=ssh-ed25519", "-o", "PubkeyAcceptedAlgorithms=ssh-ed25519", "dev", "true"))
+	}
+	const kex, cipher, mac = "curve25519-sha256", "aes128-ctr", "hmac-sha2-256"
+	for _, kex := range []string{
+		"curve25519-sha256", "curve25519-sha256@libssh.org", "ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521",
+		"diffie-hellman-group14-sha256", "diffie-hellman-group16-sha512", "diffie-hellman-group-exchange-sha256",
+	} {
+		if status, stderr := try(kex, cipher, mac); status != 0 {
+			t.Errorf("%s: status %d, %s", kex, status, stderr)
+		}
+	}
+	for _, cipher := range []string{
+		"aes128-ctr", "aes192-ctr", "aes256-ctr", "aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com",
+	} {
+		if status, stderr := try(kex, cipher, mac); status != 0 {
+			t.Errorf("%s: status %d, %s", cipher, status, stderr)
+		}
+	}
+	for _, mac := range []string{"hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512"} {
+		if status, stderr := try(kex, cipher, mac); status != 0 {
+			t.Errorf("%s: status %d, %s", mac, status, stderr)
+		}
+	}
+	for _, weak := range [][]string{
+		{"diffie-hellman-group14-sha1", cipher, mac}, {"diffie-hellman-group1-sha1", cipher, mac},
+		{kex, "aes128-cbc", mac}, {kex, "3des-cbc", mac}, {kex, cipher, "hmac-sha1-96"}, {kex, cipher, "hmac-md5"},
+	} {
+		if status, stderr := try(weak[0], weak[1], weak[2]); status != 255 || !strings.Contains(stderr, "no matching") {
+			t.Errorf("%q: status %d, %s", weak, status, stderr)
+		}
+	}
+}
