@@ -260,6 +260,30 @@ func TestHangUp(t *testing.T) {
 	}
 }
 
+// A shell that reads its commands from a client that goes away ends by itself, and
+// leaves what it has put into the background alone: IDEs start their servers so.
+func TestHangUpSparesBackground(t *testing.T) {
+	c, dir := start(t)
+	r, w := io.Pipe()
+	defer w.Close()
+	go func() {
+		_, _ = io.WriteString(w, "sleep 1000 </dev/null >/dev/null 2>&1 &\necho $! >server; echo $$ >shell; echo ready\n")
+	}()
+	ctx, cancel := context.WithCancel(bounded(t))
+	ready := writerFunc(func(p []byte) (int, error) { cancel(); return len(p), nil })
+	if _, err := c.Run(ctx, Start{}, Streams{Stdin: r, Stdout: ready, Stderr: io.Discard}); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	shell, err := os.ReadFile(filepath.Join(dir, "shell"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone(t, filepath.Join("/proc", strings.TrimSpace(string(shell))))
+	if exit, _, _ := run(t, c, Start{Line: "kill $(cat server)"}, strings.NewReader("")); exit != (Exit{}) {
+		t.Errorf("the server is gone: %+v", exit)
+	}
+}
+
 func gone(t *testing.T, file string) {
 	t.Helper()
 	until(t, func() bool {

@@ -131,7 +131,23 @@ func (p *process) terminate() {
 	}
 }
 
-// hangUp ends the process of a client that has gone. Its end closes done.
+// leaveGrace is how long a process whose client has gone may take to see the end
+// of its input.
+const leaveGrace = 500 * time.Millisecond
+
+// leave ends the process of a client that has gone. A shell that reads its
+// commands from the client ends by itself then, and what it has left in the
+// background goes on, as under any SSH server: so do the servers of IDEs.
+func (p *process) leave(done <-chan struct{}, grace time.Duration) {
+	p.close()
+	select {
+	case <-done:
+	case <-time.After(leaveGrace):
+		p.hangUp(done, grace)
+	}
+}
+
+// hangUp ends the process of a client that nobody waits for. Its end closes done.
 func (p *process) hangUp(done <-chan struct{}, grace time.Duration) {
 	p.terminate()
 	p.close()
@@ -194,7 +210,7 @@ func (r *Runner) serveSession(conn net.Conn, in *bufio.Reader, start Start) erro
 	case <-done:
 		err = s.sendExit(r.explain(p.memory.explain(exitOf(status))))
 	case <-disconnected:
-		p.hangUp(done, r.grace.hangUp)
+		p.leave(done, r.grace.hangUp)
 	}
 	s.input.end()
 	p.close()

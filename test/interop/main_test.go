@@ -46,6 +46,8 @@ func TestMain(m *testing.M) {
 		err = agent.RunnerRole{RunDir: args[0], Log: log}.Run(ctx)
 	case "authorize":
 		err = sshd.Authorize(args[0], os.Stdin)
+	case "ide-server":
+		err = serveIDE(args[0])
 	default:
 		os.Exit(agent.Main(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
