@@ -104,7 +104,8 @@ func TestSSHClients(t *testing.T) {
 	p.deployed("api")
 	p.write("okteto.yaml", manifest+fmt.Sprintf("    image: %s/debian:1\n", p.Registry))
 	p.write("www/index.html", "from the pod")
-	s := p.start("up", "--", "sh", "-c", "python3 -m http.server --bind 127.0.0.1 --directory www 8080 & echo ready; cat; kill $!")
+	s := p.start("up", "--", "sh", "-c", `python3 -m http.server --bind 127.0.0.1 --directory www 8080 &
+		until python3 -c 'import socket; socket.create_connection(("127.0.0.1", 8080))' 2>/dev/null; do :; done; echo ready; cat; kill $!`)
 	s.out("ready\n")
 	for name, test := range map[string]func(*testing.T, *place){
 		"commands": sshCommands, "scp": scpCopies, "sftp": sftpBatch, "rsync": rsyncTree, "sshfs": sshfsMount,
