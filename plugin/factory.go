@@ -100,10 +100,13 @@ func (f *Factory) Console() *console.Console {
 	return console.New(f.Streams.ErrOut, style, f.Now)
 }
 
+// envFolder is the variable that names the plugin's folder.
+const envFolder = "OKTETO_FOLDER"
+
 // Folder is where the plugin keeps its files: $OKTETO_FOLDER, else ~/.okteto.
 // Depends on: Env, Home, Dir.
 func (f *Factory) Folder() string {
-	switch dir, _ := f.Env("OKTETO_FOLDER"); {
+	switch dir, _ := f.Env(envFolder); {
 	case filepath.IsAbs(dir):
 		return dir
 	case dir != "":

@@ -10,14 +10,18 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// flagKubeconfigs names several files, which kubectl's own flag cannot.
-const flagKubeconfigs = "kubeconfigs"
+// Flags for what `up` was given by variables.
+const (
+	flagKubeconfigs = "kubeconfigs"
+	flagFolder      = "folder"
+)
 
 type proxyOptions struct {
 	factory *Factory
 	name    string
-	// kubeconfigs is a list as the variable KUBECONFIG has it.
-	kubeconfigs string
+	// kubeconfigs is a list as the variable KUBECONFIG has it, which kubectl's
+	// own flag cannot take; folder is as OKTETO_FOLDER.
+	kubeconfigs, folder string
 }
 
 // newProxyCmd is the ProxyCommand of the entries in ssh_config: it connects
@@ -31,15 +35,25 @@ func newProxyCmd(f *Factory) *cobra.Command {
 		RunE:   func(cmd *cobra.Command, args []string) error { return runCommand(cmd, args, o) },
 	}
 	cmd.Flags().StringVar(&o.kubeconfigs, flagKubeconfigs, "", "kubeconfigs to merge, as in the variable KUBECONFIG")
+	cmd.Flags().StringVar(&o.folder, flagFolder, "", "folder of the plugin's files, as in the variable OKTETO_FOLDER")
 	return cmd
 }
 
-// Complete takes the name.
+// Complete takes the name and the folder.
 func (o *proxyOptions) Complete(_ *cobra.Command, args []string) error {
 	if len(args) != 1 {
 		return usagef("ssh-proxy needs the name of a development container")
 	}
 	o.name = args[0]
+	if o.folder != "" {
+		inherited := o.factory.Env
+		o.factory.Env = func(name string) (string, bool) {
+			if name == envFolder {
+				return o.folder, true
+			}
+			return inherited(name)
+		}
+	}
 	return nil
 }
 

@@ -27,18 +27,18 @@ func sshAlias(dev string) string { return dev + ".okteto" }
 func (f *Factory) writeSSHEntry(cluster Cluster, dev string, hostKey ssh.PublicKey, port int) error {
 	return f.sshConfig().Add(sshclient.Host{
 		Alias:        sshAlias(dev),
-		ProxyCommand: append(append([]string{f.Executable, "ssh-proxy"}, f.clusterArgs(cluster)...), dev),
+		ProxyCommand: append(append([]string{f.Executable, "ssh-proxy"}, f.proxyArgs(cluster)...), dev),
 		Port:         port,
 		HostKey:      hostKey,
 		IdentityFile: filepath.Join(f.Folder(), sshclient.KeyFile),
 	})
 }
 
-// clusterArgs are the arguments of ssh-proxy that lead to the same cluster as the
+// proxyArgs are the arguments of ssh-proxy that lead to the same cluster as the
 // user's, from another folder and without this environment, as IDEs start ssh.
 // Secrets are not among them: whoever lists processes reads arguments. Depends on:
 // Flags, Env, Dir.
-func (f *Factory) clusterArgs(cluster Cluster) []string {
+func (f *Factory) proxyArgs(cluster Cluster) []string {
 	var args []string
 	add := func(name, value string) {
 		if value != "" {
@@ -75,6 +75,9 @@ func (f *Factory) clusterArgs(cluster Cluster) []string {
 	}
 	if *flags.Timeout != defaultTimeout {
 		add("request-timeout", *flags.Timeout)
+	}
+	if dir, _ := f.Env(envFolder); dir != "" {
+		add(flagFolder, f.Folder())
 	}
 	return args
 }

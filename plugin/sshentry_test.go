@@ -17,24 +17,26 @@ import (
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
 )
 
-// proxyFactory is the factory of a command with these flags, in this folder and
-// with this KUBECONFIG, and the ssh-proxy that parsed them.
-func proxyFactory(t *testing.T, dir, kubeconfig string, args ...string) (*Factory, *proxyOptions) {
+// surroundings are where a command runs, besides its arguments.
+type surroundings struct{ dir, kubeconfig, folder string }
+
+// in returns the factory of an ssh-proxy with these arguments, and its options.
+func (s surroundings) in(t *testing.T, args ...string) (*Factory, *proxyOptions) {
 	t.Helper()
-	t.Setenv(envKubeconfig, kubeconfig)
-	t.Chdir(dir)
+	t.Setenv(envKubeconfig, s.kubeconfig)
+	t.Setenv(envFolder, s.folder)
+	t.Chdir(s.dir)
 	f, err := newFactory(os.LookupEnv, genericiooptions.NewTestIOStreamsDiscard())
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &proxyOptions{factory: f}
 	cmd := newProxyCmd(f)
 	f.Flags.AddFlags(cmd.Flags())
 	if err := cmd.ParseFlags(args); err != nil {
 		t.Fatal(err)
 	}
-	o.kubeconfigs, err = cmd.Flags().GetString(flagKubeconfigs)
-	if err != nil {
+	o := &proxyOptions{factory: f, kubeconfigs: cmd.Flag(flagKubeconfigs).Value.String(), folder: cmd.Flag(flagFolder).Value.String()}
+	if err := o.Complete(cmd, []string{"api"}); err != nil {
 		t.Fatal(err)
 	}
 	return f, o
@@ -79,44 +81,48 @@ func TestEntryLeadsToTheSameCluster(t *testing.T) {
 		}
 	}
 	both := strings.Join([]string{"kube/contexts", "kube/clusters"}, string(filepath.ListSeparator))
+	at := func(kubeconfig string) surroundings { return surroundings{dir: dir, kubeconfig: kubeconfig} }
 	for name, c := range map[string]struct {
-		kubeconfig string
-		args       []string
+		surroundings
+		args []string
 	}{
-		"a file":      {"kube/all", nil},
-		"a flag":      {"", []string{"--kubeconfig", "kube/all"}},
-		"two files":   {both, nil},
-		"an empty":    {string(filepath.ListSeparator) + "kube/all", nil},
-		"context":     {both, []string{"--context", "one"}},
-		"namespace":   {both, []string{"-n", "other"}},
-		"cluster":     {both, []string{"--cluster", "near", "--user", "me"}},
-		"server":      {both, []string{"--server", "https://127.0.0.1:1", "--tls-server-name", "far", "--insecure-skip-tls-verify"}},
-		"files":       {both, []string{"--certificate-authority", "kube/ca.crt", "--client-certificate", "kube/my.crt", "--client-key=kube/my.key"}},
-		"impersonate": {both, []string{"--as", "jane doe", "--as-uid", "7", "--as-group", "a,b", "--as-group", "it's", "--as-user-extra", "k=v", "--as-user-extra", "k=w"}},
-		"timeout":     {both, []string{"--request-timeout", "30s"}},
+		"a file":      {at("kube/all"), nil},
+		"a flag":      {at(""), []string{"--kubeconfig", "kube/all"}},
+		"two files":   {at(both), nil},
+		"an empty":    {at(string(filepath.ListSeparator) + "kube/all"), nil},
+		"context":     {at(both), []string{"--context", "one"}},
+		"namespace":   {at(both), []string{"-n", "other"}},
+		"cluster":     {at(both), []string{"--cluster", "near", "--user", "me"}},
+		"server":      {at(both), []string{"--server", "https://127.0.0.1:1", "--tls-server-name", "far", "--insecure-skip-tls-verify"}},
+		"files":       {at(both), []string{"--certificate-authority", "kube/ca.crt", "--client-certificate", "kube/my.crt", "--client-key=kube/my.key"}},
+		"impersonate": {at(both), []string{"--as", "jane doe", "--as-uid", "7", "--as-group", "a,b", "--as-group", "it's", "--as-user-extra", "k=v", "--as-user-extra", "k=w"}},
+		"timeout":     {at(both), []string{"--request-timeout", "30s"}},
+		"folder":      {surroundings{dir, both, "my folder"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			up, _ := proxyFactory(t, dir, c.kubeconfig, c.args...)
+			up, _ := c.in(t, c.args...)
 			want, err := up.Cluster()
 			if err != nil {
 				t.Fatal(err)
 			}
-			args := up.clusterArgs(want)
-			elsewhere := t.TempDir()
+			args, folder := up.proxyArgs(want), up.Folder()
 			// ssh-proxy runs itself again with the variable when it has a list.
-			_, first := proxyFactory(t, elsewhere, "", args...)
-			proxy, _ := proxyFactory(t, elsewhere, first.kubeconfigs, args...)
+			elsewhere := surroundings{dir: t.TempDir()}
+			_, first := elsewhere.in(t, args...)
+			elsewhere.kubeconfig = first.kubeconfigs
+			proxy, _ := elsewhere.in(t, args...)
 			got, err := proxy.Cluster()
 			if err != nil {
 				t.Fatalf("%q: %v", args, err)
 			}
-			if got.Context != want.Context || got.Namespace != want.Namespace {
-				t.Errorf("%q lead to %s, %s instead of %s, %s", args, got.Context, got.Namespace, want.Context, want.Namespace)
+			if got.Context != want.Context || got.Namespace != want.Namespace || proxy.Folder() != folder {
+				t.Errorf("%q lead to %s, %s, %s instead of %s, %s, %s", args,
+					got.Context, got.Namespace, proxy.Folder(), want.Context, want.Namespace, folder)
 			}
-			if diff := cmp.Diff(connection(dir, want.REST), connection(elsewhere, got.REST)); diff != "" {
+			if diff := cmp.Diff(connection(dir, want.REST), connection(elsewhere.dir, got.REST)); diff != "" {
 				t.Errorf("%q (-up +ssh):\n%s", args, diff)
 			}
-			if again := proxy.clusterArgs(got); !slices.Equal(again, args) {
+			if again := proxy.proxyArgs(got); !slices.Equal(again, args) {
 				t.Errorf("ssh-proxy would write %q instead of %q", again, args)
 			}
 		})
@@ -145,8 +151,8 @@ func TestEntryHasNoSecret(t *testing.T) {
 		"--token,":                   {"--token", "hush-hush"},
 		"--username and --password,": {"--username", "me", "--password", "hush-hush"},
 	} {
-		f, _ := proxyFactory(t, t.TempDir(), "", append(args, "--server", "https://127.0.0.1:1")...)
-		if args := strings.Join(f.clusterArgs(Cluster{}), " "); strings.Contains(args, "hush") || !strings.Contains(args, "127.0.0.1") {
+		f, _ := surroundings{dir: t.TempDir()}.in(t, append(args, "--server", "https://127.0.0.1:1")...)
+		if args := strings.Join(f.proxyArgs(Cluster{}), " "); strings.Contains(args, "hush") || !strings.Contains(args, "127.0.0.1") {
 			t.Errorf("the entry has %s", args)
 		}
 		var said strings.Builder

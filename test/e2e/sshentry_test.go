@@ -133,7 +133,7 @@ func TestSSHWithoutUp(t *testing.T) {
 
 // TestSSHEntryLeadsToTheSameCluster splits the kubeconfig, with the address in it
 // wrong, and gives up the right one and a user by flags: ssh, from another folder
-// and without the variable, gets to the same pod.
+// and without the variables, gets to the same pod.
 func TestSSHEntryLeadsToTheSameCluster(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -158,16 +158,16 @@ func TestSSHEntryLeadsToTheSameCluster(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), lab.Patience)
 	defer cancel()
 	up := p.Command(ctx, p.src, "up", "--server", server, "--as", "jane doe", "--as-group", "system:masters", "--", "true")
-	up.Env = append(up.Env, "KUBECONFIG=my 50% kube's/clusters:my 50% kube's/users")
+	up.Env = append(up.Env, "KUBECONFIG=my 50% kube's/clusters:my 50% kube's/users", "OKTETO_FOLDER="+filepath.Join(t.TempDir(), "my 50% folder's"))
 	if r := p.finish(ctx, "", up); r.code != 0 {
 		t.Fatalf("up: exit code %d\n%s", r.code, r.stderr)
 	}
 	p.src = t.TempDir()
 	for range 2 {
 		ssh := p.client(ctx, "ssh", "api.okteto", "hostname")
-		ssh.Env = append(ssh.Env, "KUBECONFIG=")
+		ssh.Env = append(ssh.Env, "KUBECONFIG=", "OKTETO_FOLDER=")
 		if r := p.finish(ctx, "", ssh); !strings.HasPrefix(r.stdout, "api-okteto-") {
-			t.Errorf("ssh wrote %q, exit code %d\n%s\n%s", r.stdout, r.code, r.stderr, p.ours("config"))
+			t.Errorf("ssh wrote %q, exit code %d\n%s", r.stdout, r.code, r.stderr)
 		}
 	}
 }
