@@ -8,6 +8,7 @@ import (
 	"os/exec"
 
 	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 )
 
 // Flags for what `up` was given by variables.
@@ -60,7 +61,7 @@ func (o *proxyOptions) Complete(_ *cobra.Command, args []string) error {
 // Validate has nothing to refuse.
 func (o *proxyOptions) Validate() error { return nil }
 
-// Run copies until both directions have ended.
+// Run connects ssh with the pod until either is gone.
 func (o *proxyOptions) Run(cmd *cobra.Command) error {
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
@@ -76,22 +77,33 @@ func (o *proxyOptions) Run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = conn.Close() }()
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	go func() {
-		// ssh closes its end when it is done; what the pod sends decides when
-		// this process is.
-		_, _ = io.Copy(conn, o.factory.Streams.In)
-		if half, ok := conn.(interface{ CloseWrite() error }); ok {
-			_ = half.CloseWrite()
-		}
-	}()
-	_, err = io.Copy(o.factory.Streams.Out, conn)
+	err = pass(ctx, o.factory.Streams, conn)
 	if ctx.Err() != nil {
 		// ssh ends its ProxyCommand with SIGHUP: that is nothing to tell.
 		return &codeError{exitInterrupted}
 	}
 	return err
+}
+
+// pass copies between the standard streams and the pod until either has ended, and
+// closes the connection. An ssh that is killed closes its end only, and the pod
+// must hear of it: it has nothing to say to half a connection.
+func pass(ctx context.Context, streams genericiooptions.IOStreams, conn net.Conn) error {
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	gone := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(conn, streams.In)
+		close(gone)
+		_ = conn.Close()
+	}()
+	_, err := io.Copy(streams.Out, conn)
+	_ = conn.Close()
+	select {
+	case <-gone:
+		return nil
+	default:
+		return err
+	}
 }
 
 // withKubeconfigs runs this command in a process whose environment names the
