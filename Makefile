@@ -15,7 +15,7 @@ SOAK := $(GO) test -count=1 -v -run '^(TestConvergence|TestKilledAnywhere)$$'
 
 E2E := $(GO) test -count=1 -timeout 40m -tags e2e
 # Tests of the cluster that no other may run beside.
-ALONE := ^TestContainerRuntimeKilledWhileSyncing$$
+ALONE := ^(TestContainerRuntimeKilledWhileSyncing|TestFaultsAlone)$$
 
 .PHONY: build
 build: ## compile the plugin and the agent into bin/
@@ -48,6 +48,11 @@ soak: ## a million random runs of the sync engine: RUNS=, KILLS=, SEED=
 e2e: build ## the tests that need a cluster
 	test/lifecycle
 	test/with-cluster sh -ec "$(E2E) -skip '$(ALONE)' ./plugin/workload ./test/e2e; $(E2E) -run '$(ALONE)' ./test/e2e"
+
+.PHONY: faults
+faults: build ## inflict every fault, write the table of docs/reliability.md: make faults [ONLY=<regexp of faults>]
+	test/packages
+	FAULTS=$(CURDIR)/docs/reliability.md test/with-cluster $(E2E) -v -parallel 1 -run '^TestFaults(Alone)?$$/($(ONLY))' ./test/e2e
 
 .PHONY: bench
 bench: build ## measure, print a table, write bench.json: make bench [ONLY=<regexp of keys>]

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -45,6 +46,9 @@ type stop struct {
 	// answered, when not nil, is told of every answer, and may change it. It is
 	// called by several goroutines.
 	answered func(*http.Response)
+	// until, when not nil, returns what ends a request, an upgraded connection
+	// too, in good order.
+	until func(*http.Request) context.Context
 }
 
 // behind opens a gate in front of the API server, until the test ends.
@@ -83,6 +87,9 @@ func (p *place) behind(s stop) *gate {
 		if s.suffix != "" && r.Method == s.method && strings.HasSuffix(r.URL.Path, s.suffix) && passed.Add(1) > s.pass &&
 			!g.stop(r.Context().Done()) {
 			return
+		}
+		if s.until != nil {
+			r = r.WithContext(s.until(r))
 		}
 		proxy.ServeHTTP(w, r)
 	}))
