@@ -216,7 +216,7 @@ func authorizedKey(key ssh.Signer) string {
 // of a socket is bounded (unix(7)), and its own for each cluster, namespace
 // and environment. Depends on: Folder.
 func (f *Factory) stateFolder(cluster Cluster, dev string) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{cluster.REST.Host, cluster.Namespace, dev}, "\x00")))
+	sum := sha256.Sum256([]byte(strings.Join([]string{cluster.Host, cluster.Namespace, dev}, "\x00")))
 	return filepath.Join(f.Folder(), "dev", hex.EncodeToString(sum[:8]))
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
-	"k8s.io/client-go/rest"
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/devsession"
@@ -55,7 +54,7 @@ func TestPairIDIsOfBothFolders(t *testing.T) {
 func TestStateFolderIsOfOneEnvironment(t *testing.T) {
 	f := &Factory{Home: "/home/me", Env: func(string) (string, bool) { return "", false }}
 	cluster := func(host, namespace string) Cluster {
-		return Cluster{Namespace: namespace, REST: &rest.Config{Host: host}}
+		return Cluster{Namespace: namespace, Host: host}
 	}
 	seen := map[string]bool{}
 	for _, folder := range []string{

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/console"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/devsession"
@@ -155,6 +156,9 @@ func (e *environment) await(ctx context.Context, scheduled func(pod string), pro
 	})
 	if err == nil {
 		e.awaited = true
+	}
+	if e.awaited && apierrors.IsUnauthorized(err) {
+		return fmt.Errorf("%w (%w)", devsession.ErrLoggedOut, err)
 	}
 	var timeout *workload.TimeoutError
 	if e.awaited && errors.As(err, &timeout) && timeout.Blind {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
@@ -115,6 +116,8 @@ func hintCluster(err error) string {
 		return "the contexts are " + strings.Join(unknown.Known, ", ")
 	case errors.As(err, &unknown):
 		return "pass --context, or choose one with `kubectl config use-context`"
+	case apierrors.IsUnauthorized(err):
+		return "log in to the cluster again; `kubectl auth whoami` asks it the same way"
 	case errors.As(err, &namespace):
 		return fmt.Sprintf("create it with `kubectl create namespace %s`, or name another with -n", namespace.Namespace)
 	case errors.As(err, &forbidden):

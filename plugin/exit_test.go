@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/console"
@@ -73,6 +74,7 @@ func TestHint(t *testing.T) {
 		{&kubeconfigError{fs.ErrNotExist}, "check the file that --kubeconfig or KUBECONFIG names, else ~/.kube/config"},
 		{&contextError{Name: "x", Known: []string{"a", "b"}}, "the contexts are a, b"},
 		{&contextError{}, "pass --context, or choose one with `kubectl config use-context`"},
+		{fmt.Errorf("list pods: %w", apierrors.NewUnauthorized("who?")), "log in to the cluster again; `kubectl auth whoami` asks it the same way"},
 		{&workload.NamespaceError{Namespace: "shop"}, "create it with `kubectl create namespace shop`, or name another with -n"},
 		{&workload.ForbiddenError{}, "docs/cluster-permissions.md has the whole Role that these commands need"},
 		{&workload.VersionError{}, "the agent runs as a native sidecar, which Kubernetes has since 1.29"},

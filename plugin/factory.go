@@ -71,7 +71,8 @@ func newFactory(env func(string) (string, bool), streams genericiooptions.IOStre
 	}
 	// Room for the parallel requests of `up`; the API server has its own
 	// fairness queue.
-	flags := genericclioptions.NewConfigFlags(true).WithDeprecatedPasswordFlag().WithDiscoveryQPS(100).WithDiscoveryBurst(200)
+	// Not persistent: a kubeconfig that changes is read again.
+	flags := genericclioptions.NewConfigFlags(false).WithDeprecatedPasswordFlag().WithDiscoveryQPS(100).WithDiscoveryBurst(200)
 	flags.WrapConfigFn = func(c *rest.Config) *rest.Config {
 		c.QPS, c.Burst = 100, 200
 		c.UserAgent = "kubectl-okteto/" + config.Version()
@@ -129,8 +130,10 @@ func (f *Factory) AgentImage() string {
 type Cluster struct {
 	// Context is the kube context, Namespace the namespace.
 	Context, Namespace string
-	// REST is the configuration of the API client.
-	REST *rest.Config
+	// Host is the address of its API server as the kubeconfig has it.
+	Host string
+
+	login *login
 }
 
 // errNoKubeconfig means that neither flags nor files name a cluster.
@@ -160,15 +163,17 @@ func (f *Factory) Cluster() (Cluster, error) {
 		sort.Strings(known)
 		return Cluster{}, &contextError{Name: name, Known: known}
 	}
-	cfg, err := f.Flags.ToRESTConfig()
+	// Whatever context is the current one later: this one is meant.
+	f.Flags.Context = &name
+	l, err := newLogin(kubeconfigFiles(loader.ConfigAccess()), f.Flags.ToRESTConfig)
 	if err != nil {
-		return Cluster{}, &kubeconfigError{err}
+		return Cluster{}, err
 	}
 	namespace, _, err := loader.Namespace()
 	if err != nil {
 		return Cluster{}, &kubeconfigError{err}
 	}
-	return Cluster{Context: name, Namespace: namespace, REST: cfg}, nil
+	return Cluster{Context: name, Namespace: namespace, Host: l.REST().Host, login: l}, nil
 }
 
 // kubeconfigError means that the kubeconfig cannot be read, or not be used.
@@ -192,24 +197,28 @@ func (e *contextError) Error() string {
 
 // Workloads returns the client for workloads. Depends on: Cluster.
 func (f *Factory) Workloads(c Cluster) (*workload.Client, error) {
-	kube, err := kubernetes.NewForConfig(c.REST)
+	cfg, err := c.login.client()
+	if err != nil {
+		return nil, err
+	}
+	kube, err := kubernetes.NewForConfig(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("making an API client: %w", err)
 	}
-	objects, err := dynamic.NewForConfig(c.REST)
+	objects, err := dynamic.NewForConfig(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("making an API client: %w", err)
 	}
 	return &workload.Client{
 		Kube: kube, Dynamic: objects, Mapper: workload.NewMapper(kube.Discovery()),
-		Config: c.REST, Namespace: c.Namespace, Now: f.Now,
+		Config: c.login.REST, Namespace: c.Namespace, Now: f.Now,
 	}, nil
 }
 
 // Dial opens a connection to a port of a pod. Depends on: Cluster.
 func (f *Factory) Dial(c Cluster) func(ctx context.Context, pod string, port int) (net.Conn, error) {
 	return func(ctx context.Context, pod string, port int) (net.Conn, error) {
-		d, err := tunnel.NewDialer(c.REST, c.Namespace, pod)
+		d, err := tunnel.NewDialer(c.login.REST(), c.Namespace, pod)
 		if err != nil {
 			return nil, err
 		}

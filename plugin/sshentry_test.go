@@ -119,7 +119,7 @@ func TestEntryLeadsToTheSameCluster(t *testing.T) {
 				t.Errorf("%q lead to %s, %s, %s instead of %s, %s, %s", args,
 					got.Context, got.Namespace, proxy.Folder(), want.Context, want.Namespace, folder)
 			}
-			if diff := cmp.Diff(connection(dir, want.REST), connection(elsewhere.dir, got.REST)); diff != "" {
+			if diff := cmp.Diff(connection(dir, want.login.REST()), connection(elsewhere.dir, got.login.REST())); diff != "" {
 				t.Errorf("%q (-up +ssh):\n%s", args, diff)
 			}
 			if again := proxy.proxyArgs(got); !slices.Equal(again, args) {

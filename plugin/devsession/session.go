@@ -86,6 +86,10 @@ var errLost = errors.New("connection lost")
 // A session that had worked goes on trying.
 var ErrUnreachable = errors.New("the cluster does not answer")
 
+// ErrLoggedOut means that the cluster does not accept the credentials any more. A
+// session that had worked waits for others.
+var ErrLoggedOut = errors.New("the cluster does not accept your credentials any more: log in again")
+
 // Run activates the environment and runs the command in it until the command
 // ends: nil or its *sshclient.ExitError. Anything else is an error that no
 // reconnecting can mend, or the cause of ctx's end.
@@ -138,6 +142,7 @@ func (s *Session) Run(ctx context.Context) error {
 // gives up after the timeout: what does not work at all will not mend itself.
 func (s *Session) runUntilDone(ctx context.Context) error {
 	trying := newTrying(time.Now(), s.Timeout)
+	said := ""
 	for {
 		synced := s.synced()
 		err := s.attempt(ctx)
@@ -147,7 +152,10 @@ func (s *Session) runUntilDone(ctx context.Context) error {
 		if !passing(err) || !trying.again(time.Now(), s.worked, s.synced() > synced) {
 			return err
 		}
-		s.Console.Warn("%v; reconnecting to %s", err, s.Name)
+		if text := err.Error(); text != said || errors.Is(err, errLost) {
+			said = text
+			s.Console.Warn("%v; reconnecting to %s", err, s.Name)
+		}
 		if err := trying.wait(ctx); err != nil {
 			return err
 		}
@@ -179,7 +187,9 @@ func part(l *lines, users *errgroup.Group) {
 }
 
 // passing tells what another connection mends.
-func passing(err error) bool { return errors.Is(err, errLost) || errors.Is(err, ErrUnreachable) }
+func passing(err error) bool {
+	return errors.Is(err, errLost) || errors.Is(err, ErrUnreachable) || errors.Is(err, ErrLoggedOut)
+}
 
 // synced returns how many changes were brought over since the session began.
 func (s *Session) synced() (n int) {

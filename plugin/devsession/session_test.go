@@ -302,8 +302,11 @@ func TestOutlastsEveryOutage(t *testing.T) {
 	u.Timeout = 3 * time.Second
 	var calls atomic.Int32
 	u.cluster.wait = func(_ context.Context, scheduled func(string)) error {
-		if calls.Add(1) == 3 {
+		switch calls.Add(1) {
+		case 3:
 			return fmt.Errorf("%w: as it seems", ErrUnreachable)
+		case 4, 5:
+			return fmt.Errorf("%w: who?", ErrLoggedOut)
 		}
 		scheduled("pod-1")
 		return nil
@@ -314,6 +317,7 @@ func TestOutlastsEveryOutage(t *testing.T) {
 	p.Proxy.Cut()
 	u.shows("connection lost: connecting to pod pod-1")
 	u.shows("as it seems; reconnecting")
+	u.shows("log in again: who?; reconnecting")
 	p.Proxy.Refuse(false)
 	_ = u.stdin.Close()
 	if err := u.end(); err != nil {

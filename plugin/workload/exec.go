@@ -25,11 +25,12 @@ func (c *Client) Exec(ctx context.Context, pod, container string, argv []string,
 		VersionedParams(&corev1.PodExecOptions{
 			Container: container, Command: argv, Stdin: stdin != nil, Stdout: true, Stderr: true,
 		}, scheme.ParameterCodec).URL()
-	ws, err := remotecommand.NewWebSocketExecutor(c.Config, http.MethodGet, url.String())
+	cfg := c.Config()
+	ws, err := remotecommand.NewWebSocketExecutor(cfg, http.MethodGet, url.String())
 	if err != nil {
 		return nil, fmt.Errorf("exec in pod %s: %w", pod, err)
 	}
-	spdy, err := remotecommand.NewSPDYExecutor(c.Config, http.MethodPost, url)
+	spdy, err := remotecommand.NewSPDYExecutor(cfg, http.MethodPost, url)
 	if err != nil {
 		return nil, fmt.Errorf("exec in pod %s: %w", pod, err)
 	}

@@ -43,7 +43,8 @@ type source struct {
 }
 
 // run sends what it sees until ctx ends or the user may not look. After a
-// lost connection it lists again, so that a deletion is never missed.
+// lost connection it lists again, so that a deletion is never missed. Who is not
+// known to the server may be when he has logged in again.
 func (s source) run(ctx context.Context, out chan<- sighting) {
 	pause := minPause
 	for ctx.Err() == nil {
@@ -53,7 +54,7 @@ func (s source) run(ctx context.Context, out chan<- sighting) {
 			pause = minPause
 		}
 		if err != nil {
-			final := apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err)
+			final := apierrors.IsForbidden(err)
 			if !send(ctx, out, sighting{rule: s.rule, err: err, final: final}) || final {
 				return
 			}

@@ -185,7 +185,7 @@ func (c *Client) awaitEnd(ctx context.Context, w *Workload) (bool, error) {
 		case <-ctx.Done():
 			return false, fmt.Errorf("%s has not ended within %v: run down again when it has", w, podPatience)
 		case s := <-seen:
-			if s.final {
+			if s.final || apierrors.IsUnauthorized(s.err) {
 				return false, c.wrap(s.err, s.rule, w.Meta.Name)
 			}
 			if s.kind == watch.Deleted || s.kind == listed && len(s.objs) == 0 {

@@ -193,7 +193,7 @@ func (w *waiter) take(s sighting) error {
 	if s.rule.Resource == "events" {
 		return nil
 	}
-	if s.final {
+	if s.final || apierrors.IsUnauthorized(s.err) {
 		return w.c.wrap(s.err, s.rule, "")
 	}
 	if !apierrors.IsResourceExpired(s.err) && !apierrors.IsGone(s.err) {

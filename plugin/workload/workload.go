@@ -88,11 +88,11 @@ type Client struct {
 	// cluster has; DryRun needs it for all.
 	Dynamic dynamic.Interface
 	Mapper  meta.RESTMapper
-	// Config is the connection behind Kube; only Exec needs it.
-	Config *rest.Config
+	// Config returns how to connect by oneself; only Exec needs it.
+	Config func() *rest.Config
 	// Namespace is where everything happens.
 	Namespace string
-	// Now is the clock of leases; nil means time.Now.
+	// Now is the clock of Leases, as ServerClock.Now; nil means time.Now.
 	Now func() time.Time
 }
 

@@ -59,7 +59,7 @@ func newCluster(t *testing.T, labels map[string]string) *cluster {
 	}
 	cfg.QPS = -1
 	c := &cluster{t: t, agentImage: env("OKTETO_AGENT_IMAGE")}
-	c.Client = &Client{Kube: clientset(t, cfg), Config: cfg}
+	c.Client = &Client{Kube: clientset(t, cfg), Config: func() *rest.Config { return cfg }}
 	ns, err := c.Kube.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "workload-test-", Labels: labels},
 	}, metav1.CreateOptions{})
@@ -578,9 +578,9 @@ func TestClusterForbidden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := rest.AnonymousClientConfig(c.Config)
+	cfg := rest.AnonymousClientConfig(c.Config())
 	cfg.BearerToken = token.Status.Token
-	reader := &Client{Kube: clientset(t, cfg), Config: cfg, Namespace: c.Namespace}
+	reader := &Client{Kube: clientset(t, cfg), Config: func() *rest.Config { return cfg }, Namespace: c.Namespace}
 	f, err := reader.Find(ctx, Query{Name: "api", Dev: "api"})
 	if err != nil {
 		t.Fatal(err)
