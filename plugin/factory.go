@@ -201,6 +201,8 @@ func (f *Factory) Workloads(c Cluster) (*workload.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	clock := workload.ServerClock{Local: f.Now}
+	cfg.Wrap(clock.Wrap)
 	kube, err := kubernetes.NewForConfig(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("making an API client: %w", err)
@@ -211,7 +213,7 @@ func (f *Factory) Workloads(c Cluster) (*workload.Client, error) {
 	}
 	return &workload.Client{
 		Kube: kube, Dynamic: objects, Mapper: workload.NewMapper(kube.Discovery()),
-		Config: c.login.REST, Namespace: c.Namespace, Now: f.Now,
+		Config: c.login.REST, Namespace: c.Namespace, Now: clock.Now,
 	}, nil
 }
 

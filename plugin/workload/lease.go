@@ -48,8 +48,7 @@ type Lease struct {
 
 // Acquire takes the dev environment's Lease, or tells by HeldError who holds
 // it. f is what Find found with this environment's name: no request is made
-// to read what it has read. Clocks of laptops are compared, so a wrong clock
-// can make a holder look gone.
+// to read what it has read.
 func (c *Client) Acquire(ctx context.Context, f *Found, who Claimant) (*Lease, error) {
 	l := &Lease{c: c, who: who, now: f.Lease}
 	for range maxConflicts {
