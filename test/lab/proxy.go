@@ -16,6 +16,12 @@ import (
 // it with a kubeconfig in dir that leads through it: what is done to one
 // connection must not reach others.
 func (l *Lab) Proxy(ctx context.Context, dir string) (*tunneltest.Proxy, string, error) {
+	return l.ProxyAt(ctx, dir, "127.0.0.1")
+}
+
+// ProxyAt is Proxy with the address of the machine that it listens on, such as
+// a Network's Host.
+func (l *Lab) ProxyAt(ctx context.Context, dir, host string) (*tunneltest.Proxy, string, error) {
 	view, err := l.Kubectl(ctx, "", "config", "view", "--raw", "--minify", "-o", "json")
 	if err != nil {
 		return nil, "", err
@@ -39,7 +45,7 @@ func (l *Lab) Proxy(ctx context.Context, dir string) (*tunneltest.Proxy, string,
 	if server.Port() == "" {
 		target += ":443"
 	}
-	proxy, err := tunneltest.NewProxy(target)
+	proxy, err := tunneltest.NewProxyAt(host, target)
 	if err != nil {
 		return nil, "", err
 	}

@@ -41,8 +41,11 @@ const (
 )
 
 // NewProxy starts a proxy for a TCP address that Close must end.
-func NewProxy(target string) (*Proxy, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+func NewProxy(target string) (*Proxy, error) { return NewProxyAt("127.0.0.1", target) }
+
+// NewProxyAt is NewProxy with the address that it listens on.
+func NewProxyAt(host, target string) (*Proxy, error) {
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		return nil, err
 	}
