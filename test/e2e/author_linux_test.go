@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // What a storm writes: most of it by the laptop's user. The samples tell how
@@ -64,6 +65,9 @@ type digest [sha256.Size]byte
 type author struct {
 	side string
 	root *os.Root
+
+	// skew is by how much his clock is off.
+	skew time.Duration
 
 	mu     sync.Mutex
 	edits  int
@@ -129,7 +133,9 @@ func (u *author) replace(p string) {
 	u.edits++
 	b := text(fmt.Sprintf("%s's edit %d of %s", u.side, u.edits, p), u.edits*11%3000)
 	beside := path.Join(path.Dir(p), fmt.Sprintf(".%s-%d~", u.side, u.edits))
-	if u.do(u.root.MkdirAll(path.Dir(p), 0o755)) && u.do(u.root.WriteFile(beside, b, 0o644)) && u.do(u.root.Rename(beside, p)) {
+	at := time.Now().Add(u.skew)
+	if u.do(u.root.MkdirAll(path.Dir(p), 0o755)) && u.do(u.root.WriteFile(beside, b, 0o644)) &&
+		u.do(u.root.Chtimes(beside, at, at)) && u.do(u.root.Rename(beside, p)) {
 		u.wrote(p, b)
 	}
 }

@@ -36,7 +36,7 @@ type fault struct {
 
 // faults are all rows, in their order.
 func faults() []fault {
-	return slices.Concat(networkFaults())
+	return slices.Concat(networkFaults(), laptopFaults())
 }
 
 // TestFaults inflicts every fault that concerns nobody else, and TestFaultsAlone
@@ -94,6 +94,8 @@ type ordeal struct {
 	// typed are the lines, steps counts the bits of work.
 	typed []string
 	steps int
+	// also is what other commands than this `up` said.
+	also string
 	// outputs are what the commands of each `up` wrote.
 	outputs []fmt.Stringer
 	failed  error
@@ -148,7 +150,10 @@ func (o *ordeal) undergo() string {
 	if up != o.up {
 		said = 0
 	}
-	seen := o.up.Stderr.String()[said:]
+	seen := o.up.Stderr.String()[said:] + o.also
+	if r := o.flush(); r.code != 0 {
+		o.t.Errorf("sync flush: exit code %d\n%s", r.code, r.stderr)
+	}
 	_ = o.up.Stdin.Close()
 	if code := o.up.code(); code != 0 {
 		o.t.Errorf("up ended with %d", code)

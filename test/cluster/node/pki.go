@@ -19,6 +19,9 @@ import (
 // certificateLife is far more than a cluster lives.
 const certificateLife = 365 * 24 * time.Hour
 
+// backdated is by how much a test's clock may be behind.
+const backdated = 2 * time.Hour
+
 // authority signs the cluster's certificates; its key is never written.
 type authority struct {
 	certificate *x509.Certificate
@@ -117,7 +120,7 @@ func certificateTemplate(user, group string) *x509.Certificate {
 	}
 	now := time.Now()
 	return &x509.Certificate{
-		Subject: subject, NotBefore: now.Add(-time.Minute), NotAfter: now.Add(certificateLife),
+		Subject: subject, NotBefore: now.Add(-backdated), NotAfter: now.Add(certificateLife),
 		KeyUsage: x509.KeyUsageDigitalSignature,
 	}
 }
