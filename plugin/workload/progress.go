@@ -9,6 +9,8 @@ type Stage int
 const (
 	// Creating means that there is no pod yet.
 	Creating Stage = iota + 1
+	// Looking means that there was one, and nobody has seen yet what became of it.
+	Looking
 	// Ending means that the pod of the template before is still there.
 	Ending
 	// Replacing means that the pod was deleted and another is on its way.
@@ -45,6 +47,8 @@ type Progress struct {
 // String says it as the end of a sentence: "waiting for …".
 func (p Progress) String() string {
 	switch p.Stage {
+	case Looking:
+		return "looking for the pod"
 	case Ending:
 		return "waiting for the previous pod to end"
 	case Replacing:

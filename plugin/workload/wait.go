@@ -135,7 +135,11 @@ type waiter struct {
 
 func (w *waiter) run(ctx context.Context, seen <-chan sighting) (*corev1.Pod, error) {
 	var look <-chan time.Time
-	w.report(Progress{Stage: Creating})
+	first := Progress{Stage: Creating}
+	if w.o.Ran {
+		first.Stage = Looking
+	}
+	w.report(first)
 	for {
 		var v verdict
 		select {
@@ -151,7 +155,9 @@ func (w *waiter) run(ctx context.Context, seen <-chan sighting) (*corev1.Pod, er
 			v = w.view.verdict(w.o.Until)
 		}
 		v = w.tolerate(v)
-		w.report(v.progress)
+		if !w.blind {
+			w.report(v.progress)
+		}
 		switch {
 		case v.err == nil && v.done:
 			return v.pod, nil

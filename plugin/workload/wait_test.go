@@ -448,16 +448,30 @@ func TestWaitServerAway(t *testing.T) {
 			if comesBack {
 				must(s.kube.Tracker().Add(testPod(devStatus(isRunning()))))
 			}
-			_, _, err := s.wait(t, WaitOptions{Until: Running})
+			_, _, err := s.wait(t, WaitOptions{Until: Running, Ran: !comesBack})
 			if comesBack && err != nil {
 				t.Error(err)
 			}
 			var late *TimeoutError
-			if !comesBack && (!errors.As(err, &late) || !late.Blind || !strings.HasSuffix(err.Error(), "connection refused")) {
+			if !comesBack && (!errors.As(err, &late) || !late.Blind || !strings.HasSuffix(err.Error(), "looking for the pod: connection refused")) {
 				t.Errorf("error %v", err)
 			}
 		})
 	}
+}
+
+// TestWaitUnknownUser ends at once when the server does not know the user, who
+// may log in again and wait anew.
+func TestWaitUnknownUser(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		s.kube.PrependReactor("list", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return true, nil, apierrors.NewUnauthorized("who?")
+		})
+		if _, took, err := s.wait(t, WaitOptions{Ran: true}); !apierrors.IsUnauthorized(err) || took != 0 {
+			t.Errorf("after %v: %v", took, err)
+		}
+	})
 }
 
 func TestWaitCanceled(t *testing.T) {
