@@ -19,7 +19,7 @@ func laptopFaults() []fault {
 		kubeconfigRotated(),
 		clockSkewed(),
 		{
-			name: "plugin killed", how: "`kill -9`, and `up` again",
+			name: "plugin killed", how: "`kill -9`; `up` again ends the command that was left, and runs it anew",
 			inflict: func(o *ordeal) {
 				o.without(func() {
 					if err := o.up.Cmd.Process.Kill(); err != nil {
