@@ -85,6 +85,7 @@ func (s Sidecar) Run(ctx context.Context) error {
 			config.SubsystemSync:        roots.Serve,
 			config.SubsystemEnvironment: dev.environment,
 			config.SubsystemMounts:      dev.mounts,
+			config.SubsystemResolver:    resolver,
 		},
 		OnChange: func(clients, sessions int) {
 			b.update(func(s *config.Status) { s.Clients, s.Sessions = clients, sessions })

@@ -63,6 +63,8 @@ const (
 	// SubsystemMounts is the SSH subsystem that speaks the protocol of
 	// agent/mounts.
 	SubsystemMounts = "mounts"
+	// SubsystemResolver is the SSH subsystem that writes the pod's resolv.conf.
+	SubsystemResolver = "resolver"
 	// PingRequest is a global SSH request that the agent answers with
 	// success.
 	PingRequest = "dev.okteto.com/ping"
