@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -50,6 +51,9 @@ type development struct {
 func (d *development) close() {
 	for _, t := range d.targets {
 		_ = t.Close()
+	}
+	if d.local != nil {
+		d.local.CloseNetwork()
 	}
 	for _, f := range d.folders {
 		if err := f.Leader.Close(); err != nil {
@@ -97,8 +101,10 @@ func (d *development) find(ctx context.Context) error {
 // taken into development ends it.
 func (d *development) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
+	var served sync.WaitGroup
 	if d.local != nil {
 		d.local.End = cancel
+		served.Go(func() { d.local.ServeNetwork(ctx) })
 	}
 	ended := make(chan struct{})
 	autoscalers := d.environment.found.Autoscalers
@@ -114,6 +120,7 @@ func (d *development) run(ctx context.Context) error {
 	}
 	cancel(nil)
 	<-ended
+	served.Wait()
 	return err
 }
 

@@ -358,6 +358,12 @@ func (o *upOptions) prepare(ctx context.Context, cluster Cluster, workloads *wor
 		Command: command,
 		NoWait:  o.noWait, Socket: d.socket, Timeout: dev.Timeout.Default, Console: d.console,
 	}
+	if dev.Network == manifest.NetworkProxy {
+		if err := d.local.OpenProxy(ctx, d.session); err != nil {
+			d.close()
+			return nil, err
+		}
+	}
 	return d, nil
 }
 

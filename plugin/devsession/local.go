@@ -37,6 +37,7 @@ type Local struct {
 	// End ends the session, with a reason.
 	End context.CancelCauseFunc
 
+	network localNetwork
 	running
 }
 
@@ -64,6 +65,7 @@ func (l *Local) Attach(ctx context.Context, client *sshclient.Client) error {
 	}
 	end := l.Mounts.follow(ctx, client)
 	defer end()
+	l.learn(ctx, client, pod)
 	if err := l.follow(pod); err != nil {
 		l.End(err)
 	}
@@ -101,7 +103,7 @@ func (l *Local) podEnvironment(ctx context.Context, client *sshclient.Client) ([
 func (l *Local) follow(pod []string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	env := hybrid.Environment(l.Mounts.named(pod), l.Lookup, l.Set)
+	env := l.network.environ(hybrid.Environment(l.Mounts.named(pod), l.Lookup, l.Set))
 	if l.process != nil {
 		changed := hybrid.Changed(l.env, env)
 		if len(changed) == 0 {

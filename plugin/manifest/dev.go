@@ -79,6 +79,7 @@ func (d *devReader) fields() []field {
 		{"metadata", "Labels and annotations, added to what up creates.", isObject, func(v value) { dev.Metadata = v.metadata() }},
 		{"mode", "Where the code runs: sync, in the pod, or hybrid, on the laptop.", isOneOf(string(ModeSync), string(ModeHybrid)), func(v value) { dev.Mode = v.mode() }},
 		{"name", "Name of the workload, or kind/name; the key when unset.", isText, d.name},
+		{"network", "How the command of hybrid mode reaches the cluster by its names; proxy when unset.", isOneOf(networks()...), d.network},
 		{"nodeSelector", "Labels of the nodes that the pod may run on. Replaces the workload's.", isPairs, func(v value) { dev.Pod.NodeSelector = v.labels(false) }},
 		{"paths", "Where a custom resource has its pod template, and what takes its pods away.", isObject, d.paths},
 		{"persistentVolume", "A claim for the workspace.", isObject, d.persistentVolume},
@@ -128,6 +129,7 @@ func (d *devReader) read(v value) {
 	if d.dev.Mode == ModeHybrid {
 		d.hybrid(v)
 	} else {
+		d.onlyHybrid(v)
 		d.workdir()
 		d.defaultSync()
 	}

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -18,6 +19,30 @@ func (v value) mode() Mode {
 // them: the pod stands in for the workload, whose image it has.
 func notHybrid() []string {
 	return []string{"externalVolumes", "image", "persistentVolume", "secrets", "services", "sync", "volumes"}
+}
+
+// networks are the values of the field network.
+func networks() []string { return []string{string(NetworkProxy), string(NetworkNone)} }
+
+// network reads how the command reaches the cluster.
+func (d *devReader) network(v value) {
+	s, ok := v.text()
+	if ok && !slices.Contains(networks(), s) {
+		v.fail("must be \"%s\", not %q", strings.Join(networks(), "\" or \""), s)
+	}
+	d.dev.Network = Network(s)
+}
+
+// onlyHybrid refuses what has no meaning in the pod.
+func (d *devReader) onlyHybrid(v value) {
+	if !v.isMap() || d.service { // which is refused elsewhere
+		return
+	}
+	for _, e := range v.entries() {
+		if e.key.Value == "network" {
+			e.fail("is for \"mode: hybrid\": in the pod the command is in the cluster's network anyway; remove the field")
+		}
+	}
 }
 
 // hybrid completes a development container whose command runs on the laptop.
@@ -41,6 +66,7 @@ func (d *devReader) hybrid(v value) {
 			d.checkLocalDir(at)
 		}
 	}
+	dev.Network = cmp.Or(dev.Network, NetworkProxy)
 	// The document on hybrid mode writes ["yarn start"].
 	if c := &dev.Command; len(c.Argv) == 1 {
 		c.Shell = c.Shell || strings.ContainsAny(c.Argv[0], " \t\n")

@@ -20,7 +20,7 @@ func (d *devReader) readServices(v value) {
 // serviceFields replaces the fields that services do not have by a refusal.
 func serviceFields(fields []field) []field {
 	refused := []string{"autoDown", "autocreate", "envFiles", "externalVolumes", "forward", "initContainer", "interface", "lifecycle",
-		"mode", "persistentVolume", "priorityClassName", "probes", "remote", "reverse", "secrets", "securityContext",
+		"mode", "network", "persistentVolume", "priorityClassName", "probes", "remote", "reverse", "secrets", "securityContext",
 		"serviceAccount", "services", "sshServerPort", "timeout"}
 	out := slices.Clone(fields)
 	for i, f := range out {

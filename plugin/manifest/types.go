@@ -60,6 +60,9 @@ type Dev struct {
 	Workdir string
 	// Mode says where the code runs; empty means ModeSync.
 	Mode Mode `json:",omitempty"`
+	// Network is how the command reaches the cluster in hybrid mode; empty in
+	// sync mode.
+	Network Network `json:",omitempty"`
 	// LocalDir is where the command runs on the laptop in hybrid mode, absolute
 	// after parsing; empty in sync mode.
 	LocalDir string `json:",omitempty"`
@@ -157,6 +160,17 @@ const (
 	ModeSync Mode = "sync"
 	// ModeHybrid runs the code on the laptop, and the pod stands in for it.
 	ModeHybrid Mode = "hybrid"
+)
+
+// Network says how a command on the laptop reaches the cluster by its names.
+type Network string
+
+// Kinds of Network.
+const (
+	// NetworkProxy tells the command of a proxy and a name server.
+	NetworkProxy Network = "proxy"
+	// NetworkNone leaves the command with its forwards.
+	NetworkNone Network = "none"
 )
 
 // Paths lead to parts of a custom resource, as names joined by dots. An empty
