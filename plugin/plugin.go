@@ -7,11 +7,16 @@ import (
 	"context"
 
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/devsession"
 )
 
 // Main runs the command line args, whose first element is the program's name,
 // and returns the process's exit code.
 func Main(ctx context.Context, args []string, env func(string) (string, bool), streams genericiooptions.IOStreams) int {
+	if code, ok := devsession.Inside(args, streams.ErrOut); ok {
+		return code
+	}
 	factory, err := newFactory(env, streams)
 	if err != nil {
 		return exitCode(newConsole(streams, env, nil), err)

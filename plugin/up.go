@@ -358,8 +358,8 @@ func (o *upOptions) prepare(ctx context.Context, cluster Cluster, workloads *wor
 		Command: command,
 		NoWait:  o.noWait, Socket: d.socket, Timeout: dev.Timeout.Default, Console: d.console,
 	}
-	if dev.Network == manifest.NetworkProxy {
-		if err := d.local.OpenProxy(ctx, d.session); err != nil {
+	if d.local != nil {
+		if err := d.local.OpenNetwork(ctx, dev.Network, d.session); err != nil {
 			d.close()
 			return nil, err
 		}

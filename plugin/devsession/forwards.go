@@ -121,6 +121,9 @@ type Reverse struct {
 	Text string
 	// standsIn is set by StandIn.
 	standsIn bool
+	// within connects with the laptop's side where that is in a namespace; nil
+	// means that it is not.
+	within func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // NewReverse says where a reverse tunnel leads; its port of the laptop is on an
@@ -159,6 +162,9 @@ func (r Reverse) dial(ctx context.Context) (net.Conn, error) {
 		h.patience = restartTime
 	}
 	return h.dial(ctx, func(ctx context.Context) (net.Conn, error) {
+		if r.within != nil && r.LocalNetwork != "unix" {
+			return r.within(ctx, r.LocalNetwork, r.Local)
+		}
 		var d net.Dialer
 		return d.DialContext(ctx, r.LocalNetwork, r.Local)
 	})

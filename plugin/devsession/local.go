@@ -116,7 +116,7 @@ func (l *Local) follow(pod []string) error {
 	if l.Command.Shell {
 		argv = hybrid.Shell(argv[0])
 	}
-	process, err := hybrid.Start(hybrid.Config{
+	process, err := l.network.start(hybrid.Config{
 		Argv: argv, Dir: l.Dir, Env: env, Stdin: l.Stdin, Stdout: l.Stdout, Stderr: l.Stderr, Remove: l.Mounts.path(),
 		Ended: func(e hybrid.Exit) { l.End(&localEnd{e}) },
 	})

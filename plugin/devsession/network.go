@@ -3,13 +3,21 @@ package devsession
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
+	"syscall"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/clusternet"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/hybrid"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/netns"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/sshclient"
 )
 
@@ -17,12 +25,66 @@ import (
 // does not.
 type localNetwork struct {
 	doors *clusternet.Doors
+	// newRoom makes a namespace for a process, which room is while it runs; nil
+	// where the process has the laptop's network.
+	newRoom func() (*netns.Room, error)
+	room    atomic.Pointer[netns.Room]
+	// entered are the entrances of rooms that nobody serves yet.
+	entered chan netns.Entrances
 }
 
-// OpenProxy opens a proxy and a name server for the process, which lead into the
-// cluster by a session. Serve has to follow, or CloseNetwork.
-func (l *Local) OpenProxy(ctx context.Context, s *Session) (err error) {
-	l.network.doors, err = clusternet.Listen(ctx, clusternet.Config{
+// Inside is this program where it was started to be in the network namespace of a
+// process: it returns its exit status, or false elsewhere.
+func Inside(args []string, stderr io.Writer) (int, bool) {
+	if args[0] != netns.Role {
+		return 0, false
+	}
+	return netns.Main(args[1:], stderr), true
+}
+
+// OpenNetwork opens what leads the process into the cluster by a session: a proxy
+// and a name server, or a network namespace. ServeNetwork has to follow, or
+// CloseNetwork.
+func (l *Local) OpenNetwork(ctx context.Context, kind manifest.Network, s *Session) (err error) {
+	switch kind {
+	case manifest.NetworkProxy:
+		l.network.doors, err = clusternet.Listen(ctx, l.networkConfig(s))
+	case manifest.NetworkNamespace:
+		err = l.openNamespace(s)
+	}
+	return err
+}
+
+// openNamespace has the process run in a network namespace of its own, in which the
+// cluster's names and addresses lead there, and the local ports of the session's
+// forwards to them.
+func (l *Local) openNamespace(s *Session) error {
+	if err := netns.Probe(); err != nil {
+		return fmt.Errorf("%w: choose \"network: proxy\" in the manifest, which needs none", err)
+	}
+	var plan netns.Plan
+	for _, t := range s.Targets {
+		if t.Listener == nil {
+			continue
+		}
+		if a, ok := t.Listener.Addr().(*net.TCPAddr); ok {
+			plan.Loopback = append(plan.Loopback, uint16(a.Port))
+		}
+	}
+	l.network.doors = clusternet.New(l.networkConfig(s))
+	// One process runs at a time.
+	l.network.entered = make(chan netns.Entrances, 1)
+	l.network.newRoom = func() (*netns.Room, error) {
+		return netns.New(plan, func(e netns.Entrances) { l.network.entered <- e })
+	}
+	for i := range s.Reverses {
+		s.Reverses[i].within = l.dialInside
+	}
+	return nil
+}
+
+func (l *Local) networkConfig(s *Session) clusternet.Config {
+	return clusternet.Config{
 		Dial: s.dialPod, Connected: s.link.connected, Lookup: l.Lookup,
 		ResolvConf: func() []byte {
 			data, err := os.ReadFile("/etc/resolv.conf")
@@ -31,33 +93,72 @@ func (l *Local) OpenProxy(ctx context.Context, s *Session) (err error) {
 			}
 			return data
 		},
-	})
-	return err
+	}
 }
 
-// ServeNetwork serves what OpenProxy opened until ctx ends.
+// ServeNetwork serves what was opened until ctx ends.
 func (l *Local) ServeNetwork(ctx context.Context) {
-	if l.network.doors == nil {
-		return
+	var err error
+	switch {
+	case l.network.newRoom != nil:
+		err = l.serveRooms(ctx)
+	case l.network.doors != nil:
+		err = l.network.doors.Serve(ctx)
 	}
-	if err := l.network.doors.Serve(ctx); err != nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil {
 		l.Console.Warn("names of the cluster can be used no longer: %v", err)
 	}
 }
 
-// CloseNetwork closes it.
+// serveRooms serves one room after the other.
+func (l *Local) serveRooms(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for {
+		select {
+		case e := <-l.network.entered:
+			group.Go(func() error { return l.network.doors.ServeNames(ctx, e.Names, e.NamesTCP) })
+			group.Go(func() error { return l.network.doors.ServeConnections(ctx, e.Connections, e.Destination) })
+		case <-ctx.Done():
+			return group.Wait()
+		}
+	}
+}
+
+// dialInside connects with the process where it is.
+func (l *Local) dialInside(ctx context.Context, network, address string) (net.Conn, error) {
+	room := l.network.room.Load()
+	if room == nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
+	}
+	return room.Dial(ctx, network, address)
+}
+
+// CloseNetwork closes what OpenNetwork opened.
 func (l *Local) CloseNetwork() {
-	if l.network.doors != nil {
+	if l.network.doors != nil && l.network.newRoom == nil {
 		_ = l.network.doors.Close()
 	}
 }
 
 // environ adds to an environment what leads into the cluster.
-func (n localNetwork) environ(env []string) []string {
-	if n.doors == nil {
+func (n *localNetwork) environ(env []string) []string {
+	if n.doors == nil || n.newRoom != nil {
 		return env
 	}
 	return n.doors.Environ(env)
+}
+
+// start starts a process in this network.
+func (n *localNetwork) start(c hybrid.Config) (process *hybrid.Process, err error) {
+	if n.newRoom != nil {
+		if c.Room, err = n.newRoom(); err != nil {
+			return nil, err
+		}
+	}
+	if process, err = hybrid.Start(c); err == nil {
+		n.room.Store(c.Room)
+	}
+	return process, err
 }
 
 // learn has the network know what the pod does. Without that the process runs all

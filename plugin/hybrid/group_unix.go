@@ -3,6 +3,7 @@
 package hybrid
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"os"
@@ -30,7 +31,8 @@ func shell() []string { return []string{"sh", "-c"} }
 func (g *group) run(path string, argv []string, attr *os.ProcAttr, remove string, started func()) (Exit, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	attr.Sys = &syscall.SysProcAttr{Setpgid: true}
+	attr.Sys = cmp.Or(attr.Sys, &syscall.SysProcAttr{})
+	attr.Sys.Setpgid = true
 	dieWithParent(attr.Sys)
 	adoptOrphans()
 	g.terminal = openTerminal(attr.Files[0])

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/netns"
 )
 
 // Config is what to run, and how.
@@ -28,6 +30,9 @@ type Config struct {
 	Remove string
 	// Grace is how long the group has to end when it is asked to; 0 means 5 s.
 	Grace time.Duration
+	// Room is a network namespace that the process has for itself; nil means that
+	// it has the laptop's. It is closed with the process.
+	Room *netns.Room
 	// Ended is told how the process ended, unless Stop ended it.
 	Ended func(Exit)
 }
@@ -48,6 +53,7 @@ const unknown = 255
 type Process struct {
 	grace time.Duration
 	group group
+	room  *netns.Room
 	done  chan struct{}
 	// stopping is true once Stop was called.
 	stopping atomic.Bool
@@ -69,18 +75,33 @@ func Start(c Config) (*Process, error) {
 	for i := range files {
 		files[i] = cmp.Or(files[i], empty)
 	}
-	p := &Process{grace: cmp.Or(c.Grace, 5*time.Second), done: make(chan struct{})}
+	p := &Process{grace: cmp.Or(c.Grace, 5*time.Second), room: c.Room, done: make(chan struct{})}
+	attr := &os.ProcAttr{Dir: c.Dir, Env: c.Env, Files: files}
+	path, argv, err := c.Room.Enter(path, c.Argv, attr)
+	if err != nil {
+		return nil, err
+	}
 	started := make(chan error, 1)
+	var entered error
 	go func() {
 		defer close(p.done)
-		exit, err := p.group.run(path, c.Argv, &os.ProcAttr{Dir: c.Dir, Env: c.Env, Files: files}, c.Remove, func() { started <- nil })
+		exit, err := p.group.run(path, argv, attr, c.Remove, func() {
+			entered = c.Room.Started()
+			started <- nil
+		})
 		if err != nil {
-			started <- err
-		} else if c.Ended != nil && !p.stopping.Load() {
+			started <- c.Room.Refused(err)
+		} else if entered == nil && c.Ended != nil && !p.stopping.Load() {
 			c.Ended(exit)
 		}
 	}()
-	if err := <-started; err != nil {
+	if err = <-started; err != nil {
+		c.Room.Close()
+	} else if entered != nil {
+		p.Stop()
+		err = entered
+	}
+	if err != nil {
 		return nil, fmt.Errorf("running the command: %w", err)
 	}
 	return p, nil
@@ -93,7 +114,10 @@ func (p *Process) Pid() int { return p.group.pid }
 // returns when they are gone. It is needed after the process ended by itself, too.
 func (p *Process) Stop() {
 	p.stopping.Store(true)
-	p.once.Do(func() { p.group.end(p.grace) })
+	p.once.Do(func() {
+		p.group.end(p.grace)
+		p.room.Close()
+	})
 	<-p.done
 }
 

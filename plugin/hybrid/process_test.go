@@ -18,6 +18,7 @@ import (
 
 	"github.com/creack/pty"
 
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/netns"
 	"github.com/kubectl-okteto/kubectl-okteto/test/lab"
 )
 
@@ -31,13 +32,16 @@ const (
 // TestMain is also the plugin of the tests: it runs a script on its own streams
 // and says how it ended.
 func TestMain(m *testing.M) {
+	if os.Args[0] == netns.Role {
+		os.Exit(netns.Main(os.Args[1:], os.Stderr))
+	}
 	script, ok := os.LookupEnv(roleVariable)
 	if !ok {
 		os.Exit(m.Run())
 	}
 	ended := make(chan Exit, 1)
 	p, err := Start(Config{
-		Argv: Shell(script), Dir: "/", Env: []string{"PATH=" + os.Getenv("PATH")},
+		Room: room(), Argv: Shell(script), Dir: "/", Env: []string{"PATH=" + os.Getenv("PATH")},
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Ended: func(e Exit) { ended <- e },
 		Remove: os.Getenv(removeVariable),
 	})
@@ -73,6 +77,7 @@ func start(t *testing.T, c Config) *started {
 	if c.Env == nil {
 		c.Env = []string{"PATH=" + os.Getenv("PATH")}
 	}
+	c.Room = room()
 	s.Process, err = Start(c)
 	_ = w.Close()
 	if err != nil {

@@ -22,7 +22,9 @@ func notHybrid() []string {
 }
 
 // networks are the values of the field network.
-func networks() []string { return []string{string(NetworkProxy), string(NetworkNone)} }
+func networks() []string {
+	return []string{string(NetworkProxy), string(NetworkNamespace), string(NetworkNone)}
+}
 
 // network reads how the command reaches the cluster.
 func (d *devReader) network(v value) {

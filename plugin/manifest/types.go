@@ -169,6 +169,8 @@ type Network string
 const (
 	// NetworkProxy tells the command of a proxy and a name server.
 	NetworkProxy Network = "proxy"
+	// NetworkNamespace gives the command a network namespace of its own, on Linux.
+	NetworkNamespace Network = "namespace"
 	// NetworkNone leaves the command with its forwards.
 	NetworkNone Network = "none"
 )

@@ -1,0 +1,76 @@
+package clusternet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/sshclient"
+)
+
+// ServeConnections connects whoever arrives at l with the destination that the
+// connection was meant for, until l is closed or ctx ends. The loopback's are the
+// laptop's.
+func (d *Doors) ServeConnections(ctx context.Context, l net.Listener, destination func(net.Conn) (string, error)) error {
+	var group errgroup.Group
+	defer func() { _ = group.Wait() }()
+	defer context.AfterFunc(ctx, func() { _ = l.Close() })()
+	for {
+		conn, err := l.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("accepting connections: %w", err)
+		}
+		group.Go(func() error {
+			dialing, cancel := context.WithTimeout(ctx, dialTimeout)
+			defer cancel()
+			address, err := destination(conn)
+			var remote net.Conn
+			if err == nil {
+				remote, err = d.dialTo(dialing, address)
+			}
+			if err != nil {
+				abort(conn)
+				return nil
+			}
+			sshclient.Pipe(ctx, conn, remote)
+			return nil
+		})
+	}
+}
+
+// dialTo connects with an address of the cluster's or the laptop's side.
+func (d *Doors) dialTo(ctx context.Context, address string) (net.Conn, error) {
+	if a, err := netip.ParseAddrPort(address); err == nil && a.Addr().IsLoopback() {
+		return d.direct.dial(ctx, address, false)
+	}
+	return d.dial(ctx, address, false)
+}
+
+// abort resets a connection: its client takes it for one that was refused.
+func abort(conn net.Conn) {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = conn.Close()
+}
+
+// ServeNames answers questions about names that arrive elsewhere, until both are
+// closed or ctx ends.
+func (d *Doors) ServeNames(ctx context.Context, packets net.PacketConn, stream net.Listener) error {
+	s := &nameServer{packets: packets, stream: stream, answer: d.answer}
+	defer context.AfterFunc(ctx, func() { _ = s.close() })()
+	var group errgroup.Group
+	group.Go(func() error { return s.serveUDP(ctx) })
+	group.Go(func() error { return s.serveTCP(ctx) })
+	if err := group.Wait(); !errors.Is(err, net.ErrClosed) && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
