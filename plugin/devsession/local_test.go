@@ -22,6 +22,7 @@ import (
 	"github.com/kubectl-okteto/kubectl-okteto/agent"
 	"github.com/kubectl-okteto/kubectl-okteto/agent/runner"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/netns"
 	"github.com/kubectl-okteto/kubectl-okteto/test/lab"
 	"github.com/kubectl-okteto/kubectl-okteto/test/localpod"
 )
@@ -30,6 +31,8 @@ import (
 // own waits for none of the test's children.
 func TestMain(m *testing.M) {
 	switch os.Args[0] {
+	case netns.Role:
+		os.Exit(netns.Main(os.Args[1:], os.Stderr))
 	case "agent":
 		os.Exit(agent.Main(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	case "runner":
@@ -39,9 +42,28 @@ func TestMain(m *testing.M) {
 		if err := r.Run(ctx); err != nil {
 			panic(err)
 		}
+	case "server":
+		if err := serveOnce(os.Args[1], os.Args[2]); err != nil {
+			panic(err)
+		}
 	default:
 		os.Exit(m.Run())
 	}
+}
+
+// serveOnce says a text to who connects first.
+func serveOnce(address, text string) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	fmt.Println("listens")
+	conn, err := l.Accept()
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(conn, text)
+	return errors.Join(err, conn.Close())
 }
 
 // replaceRunner starts another dev container, with that environment.
@@ -179,6 +201,55 @@ func TestLocalOutlivesTheConnection(t *testing.T) {
 	// It ends when it ends, connected or not.
 	p.Proxy.Refuse(true)
 	p.Proxy.Cut()
+	u.ask("echo going; exit 7")
+	if err := u.end(); exitStatus(err) != 7 {
+		t.Errorf("it ended with %v", err)
+	}
+	noneLeft(t)
+}
+
+// TestLocalInNamespaces reaches a process in the namespace that it has, and the next
+// one in its own.
+func TestLocalInNamespaces(t *testing.T) {
+	p := newPod(t)
+	p.replaceRunner("COLOUR=red")
+	remote, local := freePort(t), freePort(t)
+	reverse := NewReverse("localhost", manifest.Reverse{Remote: remote, Local: local}).StandIn()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := p.hybridLater("bash", "-c", fmt.Sprintf("serve() { (exec -a server %s 127.0.0.1:%d $COLOUR) }; %s", self, local, readEval))
+	u.Reverses = []Reverse{reverse}
+	l := u.Command.(*Local)
+	if err := l.OpenNetwork(t.Context(), manifest.NetworkNamespace, u.Session); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var served sync.WaitGroup
+	served.Go(func() { l.ServeNetwork(ctx) })
+	defer served.Wait()
+	defer cancel()
+	u.run()
+	u.line()
+	for _, colour := range []string{"red", "blue"} {
+		conn := dialed(t, fmt.Sprintf("127.0.0.1:%d", remote))
+		if got := u.ask("serve"); got != "listens" {
+			t.Errorf("the server says %q", got)
+		}
+		if err := conn.SetReadDeadline(time.Now().Add(lab.Patience)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(conn); string(got) != colour {
+			t.Errorf("%s is %q, %v", colour, got, err)
+		}
+		if colour == "red" {
+			p.replaceRunner("COLOUR=blue")
+			p.Proxy.Cut()
+			u.shows("the environment of the pod changed (COLOUR): running the command again")
+			u.line()
+		}
+	}
 	u.ask("echo going; exit 7")
 	if err := u.end(); exitStatus(err) != 7 {
 		t.Errorf("it ended with %v", err)
