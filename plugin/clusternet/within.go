@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kubectl-okteto/kubectl-okteto/datagram"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/sshclient"
 )
 
@@ -51,6 +53,34 @@ func (d *Doors) dialTo(ctx context.Context, address string) (net.Conn, error) {
 		return d.direct.dial(ctx, address, false)
 	}
 	return d.dial(ctx, address, false)
+}
+
+// ServeDatagrams does the same for what is sent by UDP, until packets is closed or
+// ctx ends: each of its peers is a flow with one destination.
+func (d *Doors) ServeDatagrams(ctx context.Context, packets net.PacketConn, destination func(net.Addr) string) error {
+	flows := datagram.Flows{Open: func(ctx context.Context, peer net.Addr) (io.ReadWriteCloser, error) {
+		dialing, cancel := context.WithTimeout(ctx, dialTimeout)
+		defer cancel()
+		address := destination(peer)
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		if d.owner(dialing, host) == clusters {
+			return d.config.Dial(dialing, "udp", address)
+		}
+		socket, err := d.direct.dialer.DialContext(dialing, "udp", address)
+		if err != nil {
+			return nil, err
+		}
+		near, far := net.Pipe()
+		go datagram.Join(far, socket) // which ends with the flow
+		return near, nil
+	}}
+	if err := flows.Serve(ctx, packets); !errors.Is(err, net.ErrClosed) && ctx.Err() == nil {
+		return fmt.Errorf("receiving datagrams: %w", err)
+	}
+	return nil
 }
 
 // abort resets a connection: its client takes it for one that was refused.

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/kubectl-okteto/kubectl-okteto/datagram"
 )
 
 // TestWithin connects what was led to a listener with where it wanted to go.
@@ -79,5 +81,73 @@ func TestWithin(t *testing.T) {
 	}}
 	if got, err := resolver.LookupHost(t.Context(), "web.shop."); err != nil || len(got) != 1 || got[0] != "10.96.0.7" {
 		t.Errorf("the name is %q, %v", got, err)
+	}
+}
+
+// TestDatagramsWithin carries datagrams to the laptop's side and, in frames, to the
+// cluster's.
+func TestDatagramsWithin(t *testing.T) {
+	t.Parallel()
+	laptop, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = laptop.Close() })
+	go echo(laptop, "laptop ")
+	_, d := newCluster(t, nil)
+	d.config.Dial = func(_ context.Context, network, address string) (net.Conn, error) {
+		if network != "udp" || address != "10.96.0.7:53" {
+			return nil, errors.New("unexpected")
+		}
+		near, far := net.Pipe()
+		go func() {
+			defer func() { _ = far.Close() }()
+			for buf := make([]byte, datagram.MaxSize); ; {
+				got, err := datagram.Read(far, buf)
+				if err != nil || datagram.Write(far, append([]byte("cluster "), got...)) != nil {
+					return
+				}
+			}
+		}()
+		return near, nil
+	}
+	for want, address := range map[string]string{"laptop ping": laptop.LocalAddr().String(), "cluster ping": "10.96.0.7:53"} {
+		packets, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			ended <- d.ServeDatagrams(ctx, packets, func(net.Addr) string { return address })
+		}()
+		conn, err := net.Dial("udp", packets.LocalAddr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			_, _ = io.WriteString(conn, "ping")
+			answer := make([]byte, 100)
+			if n, err := conn.Read(answer); string(answer[:n]) != want {
+				t.Errorf("from %s comes %q, %v", address, answer[:n], err)
+			}
+		}
+		_ = conn.Close()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// echo answers datagrams with a word before each.
+func echo(c net.PacketConn, word string) {
+	b := make([]byte, 100)
+	for {
+		n, peer, err := c.ReadFrom(b)
+		if err != nil {
+			return
+		}
+		_, _ = c.WriteTo(append([]byte(word), b[:n]...), peer)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -56,29 +58,25 @@ func (l *Local) OpenNetwork(ctx context.Context, kind manifest.Network, s *Sessi
 }
 
 // openNamespace has the process run in a network namespace of its own, in which the
-// cluster's names and addresses lead there, and the local ports of the session's
-// forwards to them.
+// cluster's names and addresses lead there. What this machine serves on its loopback
+// when a process starts is served in there too, the session's forwards among it.
 func (l *Local) openNamespace(s *Session) error {
 	if err := netns.Probe(); err != nil {
 		return fmt.Errorf("%w: choose \"network: proxy\" in the manifest, which needs none", err)
 	}
-	var plan netns.Plan
-	for _, t := range s.Targets {
-		if t.Listener == nil {
-			continue
-		}
-		if a, ok := t.Listener.Addr().(*net.TCPAddr); ok {
-			plan.Loopback = append(plan.Loopback, uint16(a.Port))
+	own := map[string]bool{} // ports that the process will have
+	for i, r := range s.Reverses {
+		s.Reverses[i].within = l.dialInside
+		if _, port, err := net.SplitHostPort(r.Local); err == nil {
+			own[port] = true
 		}
 	}
 	l.network.doors = clusternet.New(l.networkConfig(s))
 	// One process runs at a time.
 	l.network.entered = make(chan netns.Entrances, 1)
 	l.network.newRoom = func() (*netns.Room, error) {
-		return netns.New(plan, func(e netns.Entrances) { l.network.entered <- e })
-	}
-	for i := range s.Reverses {
-		s.Reverses[i].within = l.dialInside
+		theirs := slices.DeleteFunc(netns.LoopbackPorts(), func(port uint16) bool { return own[strconv.Itoa(int(port))] })
+		return netns.New(netns.Plan{Loopback: theirs}, func(e netns.Entrances) { l.network.entered <- e })
 	}
 	return nil
 }
@@ -116,6 +114,9 @@ func (l *Local) serveRooms(ctx context.Context) error {
 	for {
 		select {
 		case e := <-l.network.entered:
+			if e.Datagrams != nil {
+				group.Go(func() error { return l.network.doors.ServeDatagrams(ctx, e.Datagrams, e.DatagramDestination) })
+			}
 			group.Go(func() error { return l.network.doors.ServeNames(ctx, e.Names, e.NamesTCP) })
 			group.Go(func() error { return l.network.doors.ServeConnections(ctx, e.Connections, e.Destination) })
 		case <-ctx.Done():

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/signal"
 	"runtime"
@@ -57,7 +58,8 @@ func Main(args []string, stderr io.Writer) int {
 	return cannotRun
 }
 
-// prepare makes of a fresh namespace one whose traffic arrives at three sockets.
+// prepare makes of a fresh namespace one whose traffic arrives at three sockets, or
+// four.
 func prepare(plan Plan) ([]*os.File, error) {
 	if err := raiseLoopback(); err != nil {
 		return nil, err
@@ -89,6 +91,10 @@ func prepare(plan Plan) ([]*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
+		files = append(files, f)
+	}
+	// Where the kernel cannot do it, UDP goes nowhere.
+	if f, err := takeDatagrams(); err == nil {
 		files = append(files, f)
 	}
 	return files, errors.Join(connections.Close(), namesTCP.Close(), names.Close())
@@ -128,7 +134,7 @@ func keep(control *os.File) int {
 			return 0
 		}
 		var reply dialReply
-		f, err := dialFile(asked)
+		f, err := answerFile(asked)
 		var errno syscall.Errno
 		switch {
 		case err == nil:
@@ -146,8 +152,16 @@ func keep(control *os.File) int {
 	}
 }
 
-// dialFile connects within the namespace, where everything is near.
-func dialFile(r dialRequest) (*os.File, error) {
+// answerFile connects within the namespace, where everything is near, or opens a
+// socket.
+func answerFile(r dialRequest) (*os.File, error) {
+	if r.Bind {
+		at, err := netip.ParseAddrPort(r.Address)
+		if err != nil {
+			return nil, err
+		}
+		return udpSocket(at)
+	}
 	conn, err := net.DialTimeout(r.Network, r.Address, time.Second)
 	if err != nil {
 		return nil, err

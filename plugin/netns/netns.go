@@ -37,6 +37,10 @@ type Entrances struct {
 	// says what that was, as host:port.
 	Connections net.Listener
 	Destination func(net.Conn) (string, error)
+	// Datagrams receives what is sent by UDP, and is nil where the kernel cannot
+	// lead it here; DatagramDestination says where that of a peer was meant to go.
+	Datagrams           net.PacketConn
+	DatagramDestination func(peer net.Addr) string
 	// Names and NamesTCP are where the inside asks for names.
 	Names    net.PacketConn
 	NamesTCP net.Listener
@@ -44,7 +48,11 @@ type Entrances struct {
 
 // Close closes them.
 func (e Entrances) Close() error {
-	return errors.Join(e.Connections.Close(), e.Names.Close(), e.NamesTCP.Close())
+	err := errors.Join(e.Connections.Close(), e.Names.Close(), e.NamesTCP.Close())
+	if e.Datagrams != nil {
+		err = errors.Join(err, e.Datagrams.Close())
+	}
+	return err
 }
 
 // task is what the preparing program is told.
@@ -62,9 +70,12 @@ type report struct {
 	Keeper    int    `json:",omitempty"`
 }
 
-// dialRequest asks the keeper for a connection, dialReply comes with it, or with
-// the number of the system's error.
-type dialRequest struct{ Network, Address string }
+// dialRequest asks the keeper for a connection, or for a socket of UDP with an
+// address; dialReply comes with it, or with the number of the system's error.
+type dialRequest struct {
+	Network, Address string
+	Bind             bool `json:",omitempty"`
+}
 
 type dialReply struct {
 	Errno uintptr `json:",omitempty"`

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -56,7 +57,23 @@ func inside(loopback string) error {
 		n, err := conn.Read(answer)
 		fmt.Println(string(answer[:n]), err)
 	}
-	_, err := net.Dial("tcp", "127.0.0.1:9")
+	socket, err := net.ListenPacket("udp4", "")
+	if err != nil {
+		return err
+	}
+	for _, to := range []string{"10.96.0.7:9999", "192.0.2.7:123", "10.96.0.7:9999"} {
+		address, err := net.ResolveUDPAddr("udp", to)
+		if err != nil {
+			return err
+		}
+		if _, err := socket.WriteTo([]byte("ping"), address); err != nil {
+			return err
+		}
+		answer := make([]byte, 100)
+		n, peer, err := socket.ReadFrom(answer)
+		fmt.Println(string(answer[:n]), peer, err)
+	}
+	_, err = net.Dial("tcp", "127.0.0.1:9")
 	fmt.Println(errors.Is(err, syscall.ECONNREFUSED))
 	resolver, err := os.ReadFile("/etc/resolv.conf")
 	fmt.Print(string(resolver))
@@ -120,6 +137,16 @@ func TestRoom(t *testing.T) {
 				_, _ = e.Names.WriteTo(append([]byte("asked "), b[:n]...), peer)
 			}
 		})
+		background(func() {
+			b := make([]byte, 100)
+			for {
+				n, peer, err := e.Datagrams.ReadFrom(b)
+				if err != nil {
+					return
+				}
+				_, _ = e.Datagrams.WriteTo([]byte(string(b[:n])+" to "+e.DatagramDestination(peer)), peer)
+			}
+		})
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -149,7 +176,9 @@ func TestRoom(t *testing.T) {
 	lines := bufio.NewReader(out)
 	want := []string{
 		"to 10.96.0.7:80 <nil> <nil>", "to 192.0.2.7:443 <nil> <nil>", "to 127.0.0.1:5432 <nil> <nil>",
-		"asked who? <nil>", "asked who? <nil>", "true", "nameserver 127.0.0.1",
+		"asked who? <nil>", "asked who? <nil>",
+		"ping to 10.96.0.7:9999 10.96.0.7:9999 <nil>", "ping to 192.0.2.7:123 192.0.2.7:123 <nil>",
+		"ping to 10.96.0.7:9999 10.96.0.7:9999 <nil>", "true", "nameserver 127.0.0.1",
 		fmt.Sprintf("%d %d /usr <nil>", os.Getuid(), os.Getgid()),
 	}
 	if os.Getuid() != 0 {
@@ -254,6 +283,33 @@ func TestProbe(t *testing.T) {
 	t.Parallel()
 	if err := Probe(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestLoopbackPorts(t *testing.T) {
+	t.Parallel()
+	var want []uint16
+	for _, address := range []string{"127.0.0.1:0", "127.1.2.3:0", "0.0.0.0:0", "[::]:0"} {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = l.Close() })
+		want = append(want, uint16(l.Addr().(*net.TCPAddr).Port))
+	}
+	got := LoopbackPorts()
+	for i, port := range want {
+		if !slices.Contains(got, port) {
+			t.Errorf("port %d, the listener %d, is not in %v", port, i, got)
+		}
+	}
+	const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0200000A:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1
+   1: 0100007F:0017 0100007F:9C40 01 00000000:00000000 00:00000000 00000000     0        0 2 1
+   2: 00000000000000000000000001000000:0018 00000000000000000000000000000000:0000 0A 0:0 0:0 0 0 0 3 1
+`
+	if got := listening(table); got != nil {
+		t.Errorf("what no client of 127.0.0.1 reaches are %v", got)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"syscall"
@@ -88,15 +89,10 @@ func (r *Room) Started() error {
 		return fmt.Errorf("%w: %s", ErrForbidden, said.Error)
 	case said.Error != "":
 		return fmt.Errorf("preparing a network namespace: %s", said.Error)
-	case len(files) != 3:
+	case len(files) < 3:
 		return fmt.Errorf("preparing a network namespace: %d files came", len(files))
 	}
-	e := Entrances{Destination: destination}
-	if e.Connections, err = net.FileListener(files[0]); err == nil {
-		if e.NamesTCP, err = net.FileListener(files[1]); err == nil {
-			e.Names, err = net.FilePacketConn(files[2])
-		}
-	}
+	e, err := r.open(files)
 	if err != nil {
 		return fmt.Errorf("preparing a network namespace: %w", err)
 	}
@@ -105,6 +101,28 @@ func (r *Room) Started() error {
 	r.dialing.Unlock()
 	r.entered(e)
 	return nil
+}
+
+// open makes the entrances of the files that came.
+func (r *Room) open(files []*os.File) (e Entrances, err error) {
+	e = Entrances{Destination: destination, DatagramDestination: datagramDestination}
+	if e.Connections, err = net.FileListener(files[0]); err != nil {
+		return e, err
+	}
+	if e.NamesTCP, err = net.FileListener(files[1]); err != nil {
+		return e, err
+	}
+	if e.Names, err = net.FilePacketConn(files[2]); err != nil || len(files) == 3 {
+		return e, err
+	}
+	c, err := net.FilePacketConn(files[3])
+	if err != nil {
+		return e, err
+	}
+	if udp, ok := c.(*net.UDPConn); ok {
+		e.Datagrams = &datagrams{UDPConn: udp, bind: r.bind, sources: map[netip.AddrPort]net.PacketConn{}}
+	}
+	return e, nil
 }
 
 // Refused says what it means that a process could not be started in the room.
@@ -143,27 +161,48 @@ func Probe() error {
 
 // Dial connects inside.
 func (r *Room) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	f, err := r.ask(dialRequest{Network: network, Address: address})
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
+	}
+	defer func() { _ = f.Close() }()
+	return net.FileConn(f)
+}
+
+// bind opens a socket of UDP that has an address inside.
+func (r *Room) bind(at netip.AddrPort) (net.PacketConn, error) {
+	f, err := r.ask(dialRequest{Address: at.String(), Bind: true})
+	if err != nil {
+		return nil, fmt.Errorf("answering from %s: %w", at, err)
+	}
+	defer func() { _ = f.Close() }()
+	return net.FilePacketConn(f)
+}
+
+// ask asks the keeper, which is gone with the process.
+func (r *Room) ask(request dialRequest) (*os.File, error) {
 	r.dialing.Lock()
 	defer r.dialing.Unlock()
-	failed := func(err error) error { return &net.OpError{Op: "dial", Net: network, Err: err} }
-	if r.closed || ctx.Err() != nil {
-		return nil, failed(unix.ECONNREFUSED)
-	}
-	if err := send(r.near, dialRequest{network, address}); err != nil {
-		return nil, failed(unix.ECONNREFUSED) // it ended with the process
+	if r.closed || send(r.near, request) != nil {
+		return nil, unix.ECONNREFUSED
 	}
 	var reply dialReply
 	files, err := receive(r.near, &reply)
-	defer closeAll(files)
 	switch {
 	case err != nil:
-		return nil, failed(unix.ECONNREFUSED)
+		return nil, unix.ECONNREFUSED
 	case reply.Errno != 0:
-		return nil, failed(syscall.Errno(reply.Errno))
+		err = syscall.Errno(reply.Errno)
 	case len(files) != 1:
-		return nil, failed(errors.New(reply.Error))
+		err = errors.New(reply.Error)
+	default:
+		return files[0], nil
 	}
-	return net.FileConn(files[0])
+	closeAll(files)
+	return nil, err
 }
 
 // Close ends the room, after its process.
@@ -172,19 +211,20 @@ func (r *Room) Close() {
 		return
 	}
 	r.dialing.Lock()
-	defer r.dialing.Unlock()
-	if r.closed {
+	closed, keeper := r.closed, r.keeper
+	r.closed = true
+	r.dialing.Unlock()
+	if closed {
 		return
 	}
-	r.closed = true
 	_, _ = r.near.Close(), r.far.Close()
-	if r.keeper == 0 {
+	if keeper == 0 {
 		return
 	}
 	_ = r.entrances.Close()
 	// It ends with its connection to us.
 	for {
-		if _, err := unix.Wait4(r.keeper, nil, 0, nil); !errors.Is(err, unix.EINTR) {
+		if _, err := unix.Wait4(keeper, nil, 0, nil); !errors.Is(err, unix.EINTR) {
 			return
 		}
 	}
@@ -206,8 +246,7 @@ func destination(conn net.Conn) (string, error) {
 		// As long as a sockaddr_in: its port and address come first.
 		var m *unix.IPv6Mreq
 		if m, failed = unix.GetsockoptIPv6Mreq(int(fd), unix.SOL_IP, unix.SO_ORIGINAL_DST); failed == nil {
-			b := m.Multiaddr
-			address = net.JoinHostPort(net.IP(b[4:8]).String(), fmt.Sprint(int(b[2])<<8|int(b[3])))
+			address = inetAddress(m.Multiaddr[:]).String()
 		}
 	})
 	return address, errors.Join(err, failed)

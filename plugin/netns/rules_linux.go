@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,10 +87,56 @@ func redirect(port uint16, loopback []uint16) error {
 	add(unix.IPPROTO_TCP, dnsPort, address, elsewhere, toPort, equal(binary.BigEndian.AppendUint16(nil, dnsPort)...))
 	add(unix.IPPROTO_TCP, port, address, elsewhere)
 	for _, l := range loopback {
+		if l == dnsPort { // the name server in here has it
+			continue
+		}
 		add(unix.IPPROTO_TCP, port, address, equal(127), toPort, equal(binary.BigEndian.AppendUint16(nil, l)...))
 	}
 	if err := c.Flush(); err != nil {
 		return fmt.Errorf("writing rules of nftables: %w", err)
+	}
+	return nil
+}
+
+// takeDatagrams has the datagrams for other machines delivered to a socket that sees
+// where they were meant to go. What answers them is not led anywhere.
+func takeDatagrams() (*os.File, error) {
+	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	f, err := udpSocket(netip.AddrPortFrom(loopback, 0), unix.IP_TRANSPARENT, unix.IP_RECVORIGDSTADDR)
+	if err != nil {
+		return nil, err
+	}
+	at, err := unix.Getsockname(int(f.Fd()))
+	if err == nil {
+		err = proxyDatagrams(uint16(at.(*unix.SockaddrInet4).Port))
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func proxyDatagrams(port uint16) error {
+	c, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	table := c.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: "okteto"})
+	chain := c.AddChain(&nftables.Chain{
+		Name: "in", Table: table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityMangle,
+	})
+	const original = 0 // IP_CT_DIR_ORIGINAL
+	c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, equal(unix.IPPROTO_UDP),
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 16, Len: 1},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: []byte{127}},
+		&expr.Ct{Key: expr.CtKeyDIRECTION, Register: 1}, equal(original),
+		&expr.Immediate{Register: 1, Data: binaryutil.BigEndian.PutUint16(port)},
+		&expr.TProxy{Family: unix.NFPROTO_IPV4, TableFamily: unix.NFPROTO_IPV4, RegPort: 1},
+	}})
+	if err := c.Flush(); err != nil {
+		return fmt.Errorf("writing a rule for UDP: %w", err)
 	}
 	return nil
 }

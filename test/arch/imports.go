@@ -28,7 +28,7 @@ func layers() []layer {
 			"the commands are the top of the laptop's side, and see of the agent only the contract"},
 		{"plugin/devsession", []string{"plugin/workload", "plugin/sshclient", "plugin/hybrid", "plugin/clusternet", "plugin/netns", "plugin/manifest", "plugin/console", "plugin/control", "agent/config", "agent/mounts", "syncproto/...", "tunnel", "datagram"},
 			"a dev session puts the lower packages together"},
-		{"plugin/clusternet", []string{"plugin/sshclient"}, "ways into the cluster need of SSH how connections are joined, and what a pod's refusal is"},
+		{"plugin/clusternet", []string{"plugin/sshclient", "datagram"}, "ways into the cluster need of SSH how connections are joined, and what a pod's refusal is"},
 		{"plugin/workload", []string{"plugin/manifest", "agent/config", "restore"},
 			"the swap renders a manifest and the agent's arguments into a pod template; it knows nothing of connections"},
 		{"plugin/sshclient", []string{"agent/config", "agent/attach", "agent/frame", "datagram"},

@@ -23,13 +23,25 @@ kind: Service
 metadata: {name: other}
 spec:
   selector: {app: other}
-  ports: [{port: 80, targetPort: 8000}]
+  ports: [{name: web, port: 80, targetPort: 8000}, {name: echo, port: 9000, protocol: UDP}]
 ---` + p.podAs("other", `
 terminationGracePeriodSeconds: 1
 containers:
 - name: main
   image: REGISTRY/busybox:1
   command: [sh, -c, "mkdir /tmp/w; echo inside >/tmp/w/index.html; exec httpd -f -p 8000 -h /tmp/w"]
+- name: echo
+  image: REGISTRY/debian:1
+  command:
+  - python3
+  - -c
+  - |
+    import socket
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(("", 9000))
+    while True:
+      data, peer = s.recvfrom(1000)
+      s.sendto(b"pong", peer)
 `))
 	if err := p.Ready(p.t.Context(), "deploy/other"); err != nil {
 		p.t.Fatal(err)

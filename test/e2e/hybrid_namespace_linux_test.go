@@ -80,17 +80,21 @@ func TestHybridNamespace(t *testing.T) {
 	laptop.Listener = l
 	laptop.Start()
 	t.Cleanup(laptop.Close)
+	local := httptest.NewServer(laptop.Config.Handler)
+	t.Cleanup(local.Close)
 	proxy, kubeconfig := p.outage()
 	s := p.start("up", "web", "--kubeconfig", kubeconfig)
 	s.out("pid ")
 	ip := p.kubectl("get", "service", "other", "-o", "jsonpath={.spec.clusterIP}")
 	for _, place := range []string{
 		"http://other/", "http://other." + p.Namespace + "/", "http://other." + p.Namespace + ".svc.cluster.local/",
-		"http://" + ip + "/", fmt.Sprintf("http://127.0.0.1:%d/", forward), laptop.URL,
+		"http://" + ip + "/", fmt.Sprintf("http://127.0.0.1:%d/", forward), laptop.URL, local.URL,
 	} {
 		s.say(reach + " plain " + place)
 		s.out("plain " + place + ": inside")
 	}
+	s.say(reach + " datagram other:9000")
+	s.out("datagram other:9000: pong\n")
 	s.say(reach + " plain http://nothing/")
 	s.out("no such host")
 

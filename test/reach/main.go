@@ -37,6 +37,17 @@ func reach(ctx context.Context, way, place string) (string, error) {
 		return get(ctx, place, &http.Transport{DialContext: dialer.DialContext})
 	case "plain":
 		return get(ctx, place, &http.Transport{})
+	case "datagram":
+		var d net.Dialer
+		conn, err := d.DialContext(ctx, "udp", place)
+		if err != nil {
+			return "", err
+		}
+		defer func() { _ = conn.Close() }()
+		_, _ = io.WriteString(conn, "ping")
+		answer := make([]byte, 100)
+		n, err := conn.Read(answer)
+		return string(answer[:n]), err
 	case "lookup":
 		resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			var d net.Dialer
