@@ -70,15 +70,10 @@ const (
 	user = "okteto"
 )
 
-// New makes doors without ports of their own, for what arrives elsewhere.
-func New(c Config) *Doors {
-	return &Doors{config: c, known: map[string]verdict{}, given: map[netip.Addr]bool{}, direct: newDirect(c.Lookup)}
-}
-
-// Listen makes doors and opens their ports; Serve has to follow, or Close.
+// Listen opens the doors' ports; Serve has to follow, or Close.
 func Listen(ctx context.Context, c Config) (*Doors, error) {
-	d := New(c)
-	d.password = rand.Text()
+	d := &Doors{config: c, password: rand.Text(), known: map[string]verdict{}, given: map[netip.Addr]bool{}}
+	d.direct = newDirect(c.Lookup)
 	d.web = d.newWebServer()
 	var lc net.ListenConfig
 	var err error

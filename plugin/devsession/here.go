@@ -38,7 +38,7 @@ func (s *Session) answerLocal(_ context.Context, q question) error {
 	if local.process == nil {
 		return errors.New("the pod's environment is not here yet: `up` is about to start its command")
 	}
-	return q.reply(&Here{Dir: local.Dir, Env: local.env})
+	return q.reply(&Here{Dir: local.Dir, Env: local.network.outside(local.env)})
 }
 
 // Run runs another command there, or a shell, until it or ctx ends: the end of the

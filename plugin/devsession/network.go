@@ -48,11 +48,14 @@ func Inside(args []string, stderr io.Writer) (int, bool) {
 // and a name server, or a network namespace. ServeNetwork has to follow, or
 // CloseNetwork.
 func (l *Local) OpenNetwork(ctx context.Context, kind manifest.Network, s *Session) (err error) {
-	switch kind {
-	case manifest.NetworkProxy:
+	if kind == manifest.NetworkNamespace {
+		if err := l.openNamespace(s); err != nil {
+			return err
+		}
+	}
+	if kind != manifest.NetworkNone {
+		// Beside a namespace they are for what runs outside of it.
 		l.network.doors, err = clusternet.Listen(ctx, l.networkConfig(s))
-	case manifest.NetworkNamespace:
-		err = l.openNamespace(s)
 	}
 	return err
 }
@@ -71,7 +74,6 @@ func (l *Local) openNamespace(s *Session) error {
 			own[port] = true
 		}
 	}
-	l.network.doors = clusternet.New(l.networkConfig(s))
 	// One process runs at a time.
 	l.network.entered = make(chan netns.Entrances, 1)
 	l.network.newRoom = func() (*netns.Room, error) {
@@ -96,14 +98,15 @@ func (l *Local) networkConfig(s *Session) clusternet.Config {
 
 // ServeNetwork serves what was opened until ctx ends.
 func (l *Local) ServeNetwork(ctx context.Context) {
-	var err error
-	switch {
-	case l.network.newRoom != nil:
-		err = l.serveRooms(ctx)
-	case l.network.doors != nil:
-		err = l.network.doors.Serve(ctx)
+	if l.network.doors == nil {
+		return
 	}
-	if err != nil && ctx.Err() == nil {
+	group, serving := errgroup.WithContext(ctx)
+	group.Go(func() error { return l.network.doors.Serve(serving) })
+	if l.network.newRoom != nil {
+		group.Go(func() error { return l.serveRooms(serving) })
+	}
+	if err := group.Wait(); err != nil && ctx.Err() == nil {
 		l.Console.Warn("names of the cluster can be used no longer: %v", err)
 	}
 }
@@ -136,14 +139,23 @@ func (l *Local) dialInside(ctx context.Context, network, address string) (net.Co
 
 // CloseNetwork closes what OpenNetwork opened.
 func (l *Local) CloseNetwork() {
-	if l.network.doors != nil && l.network.newRoom == nil {
+	if l.network.doors != nil {
 		_ = l.network.doors.Close()
 	}
 }
 
-// environ adds to an environment what leads into the cluster.
+// environ adds to the process's environment what leads into the cluster: nothing
+// where all does.
 func (n *localNetwork) environ(env []string) []string {
-	if n.doors == nil || n.newRoom != nil {
+	if n.newRoom != nil {
+		return env
+	}
+	return n.outside(env)
+}
+
+// outside adds it to the environment of a process that is in the laptop's network.
+func (n *localNetwork) outside(env []string) []string {
+	if n.doors == nil {
 		return env
 	}
 	return n.doors.Environ(env)
@@ -156,10 +168,12 @@ func (n *localNetwork) start(c hybrid.Config) (process *hybrid.Process, err erro
 			return nil, err
 		}
 	}
-	if process, err = hybrid.Start(c); err == nil {
-		n.room.Store(c.Room)
+	if process, err = hybrid.Start(c); err != nil {
+		c.Room.Close()
+		return nil, err
 	}
-	return process, err
+	n.room.Store(c.Room)
+	return process, nil
 }
 
 // learn has the network know what the pod does. Without that the process runs all

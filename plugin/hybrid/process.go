@@ -31,7 +31,7 @@ type Config struct {
 	// Grace is how long the group has to end when it is asked to; 0 means 5 s.
 	Grace time.Duration
 	// Room is a network namespace that the process has for itself; nil means that
-	// it has the laptop's. It is closed with the process.
+	// it has the laptop's. It is closed with a process that was started.
 	Room *netns.Room
 	// Ended is told how the process ended, unless Stop ended it.
 	Ended func(Exit)
@@ -95,9 +95,7 @@ func Start(c Config) (*Process, error) {
 			c.Ended(exit)
 		}
 	}()
-	if err = <-started; err != nil {
-		c.Room.Close()
-	} else if entered != nil {
+	if err = <-started; err == nil && entered != nil {
 		p.Stop()
 		err = entered
 	}

@@ -95,6 +95,9 @@ func TestHybridNamespace(t *testing.T) {
 	}
 	s.say(reach + " datagram other:9000")
 	s.out("datagram other:9000: pong\n")
+	if out := p.ok("exec", "web", "--kubeconfig", kubeconfig, "--", reach, "proxied", "http://other/?exec").stdout; !strings.HasSuffix(out, ": inside\n") {
+		t.Errorf("exec finds %q", out)
+	}
 	s.say(reach + " plain http://nothing/")
 	s.out("no such host")
 
