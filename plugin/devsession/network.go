@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -202,28 +201,10 @@ func (l *Local) learn(ctx context.Context, client *sshclient.Client, pod []strin
 // connection to the pod it waits for one, as long as a caller of a program that
 // restarts waits.
 func (s *Session) dialPod(ctx context.Context, network, address string) (net.Conn, error) {
-	const pause = 50 * time.Millisecond
-	waiting, cancel := context.WithTimeoutCause(ctx, restartTime, errLost)
+	ctx, cancel := context.WithTimeoutCause(ctx, restartTime, fmt.Errorf("the pod did not connect to %s within %s", address, restartTime))
 	defer cancel()
-	for {
-		lines, err := s.link.get(waiting)
-		if err != nil {
-			return nil, err
-		}
-		client, err := lines.of(forwarding)
-		if err == nil {
-			var conn net.Conn
-			if conn, err = client.Dial(ctx, network, address); err == nil {
-				return conn, nil
-			}
-		}
-		if _, answered := errors.AsType[*sshclient.DialError](err); answered || ctx.Err() != nil {
-			return nil, err
-		}
-		select {
-		case <-time.After(pause):
-		case <-waiting.Done():
-			return nil, context.Cause(waiting)
-		}
-	}
+	var h hold // which waits for nobody but the pod
+	return h.dial(ctx, func(ctx context.Context) (net.Conn, error) {
+		return s.dial(ctx, Target{Network: network, Address: address})
+	})
 }
