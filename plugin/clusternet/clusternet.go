@@ -122,15 +122,18 @@ func (d *Doors) Environ(env []string) []string {
 	}
 	env = slices.Clone(env)
 	for _, v := range []struct{ name, value string }{
-		{"HTTP_PROXY", at("http")}, {"HTTPS_PROXY", at("http")}, {"ALL_PROXY", at("socks5h")}, {"NO_PROXY", "localhost,127.0.0.1,::1"},
+		{"HTTP_PROXY", at("http")}, {"HTTPS_PROXY", at("http")}, {"NO_PROXY", "localhost,127.0.0.1,::1"},
 	} {
 		// Programs differ in which case they read, and which wins.
 		if !has(env, v.name) {
 			env = append(env, v.name+"="+v.value, strings.ToLower(v.name)+"="+v.value)
 		}
 	}
-	if !has(env, "OKTETO_DNS") {
-		env = append(env, "OKTETO_DNS="+d.NameServer())
+	// ALL_PROXY is left alone: clients that cannot speak SOCKS do not start with it.
+	for _, v := range []struct{ name, value string }{{"OKTETO_SOCKS", at("socks5h")}, {"OKTETO_DNS", d.NameServer()}} {
+		if !has(env, v.name) {
+			env = append(env, v.name+"="+v.value)
+		}
 	}
 	slices.Sort(env)
 	return env

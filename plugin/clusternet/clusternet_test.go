@@ -200,7 +200,7 @@ func get(t *testing.T, c *http.Client, address string, header ...string) (string
 func TestProxyLeadsIntoTheCluster(t *testing.T) {
 	t.Parallel()
 	c, d := newCluster(t, nil)
-	for _, name := range []string{"HTTP_PROXY", "all_proxy"} {
+	for _, name := range []string{"HTTP_PROXY", "OKTETO_SOCKS"} {
 		for _, host := range []string{"web", "web.shop", "WEB.shop.svc.cluster.local", "10.96.0.7", "10.96.0.9"} {
 			if got, _ := get(t, client(t, d, name), "http://"+host+"/x", "X-Forwarded-For", "me"); got != host+" /x me" {
 				t.Errorf("by %s %s is %q", name, host, got)
@@ -210,7 +210,7 @@ func TestProxyLeadsIntoTheCluster(t *testing.T) {
 	if got, code := get(t, client(t, d, "HTTP_PROXY"), "http://nothing/"); code != http.StatusBadGateway || !strings.Contains(got, "no such host") {
 		t.Errorf("an unknown name is %d %q", code, got)
 	}
-	if got, _ := get(t, client(t, d, "ALL_PROXY"), "http://nothing/"); !strings.Contains(got, "host unreachable") {
+	if got, _ := get(t, client(t, d, "OKTETO_SOCKS"), "http://nothing/"); !strings.Contains(got, "host unreachable") {
 		t.Errorf("an unknown name is %q by SOCKS", got)
 	}
 	if n := len(c.dialed()); n != 12 {
@@ -282,7 +282,7 @@ func TestDirect(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, d := newCluster(t, nil)
-	for _, name := range []string{"HTTP_PROXY", "ALL_PROXY"} {
+	for _, name := range []string{"HTTP_PROXY", "OKTETO_SOCKS"} {
 		for _, host := range []string{"127.0.0.1", "localhost"} {
 			if got, _ := get(t, client(t, d, name), "http://"+host+":"+port); got != "laptop" {
 				t.Errorf("by %s %s is %q", name, host, got)
@@ -326,7 +326,7 @@ func TestEnvironKeepsWhatIsSet(t *testing.T) {
 		name, _, _ := strings.Cut(e, "=")
 		names = append(names, name)
 	}
-	want := []string{"A", "ALL_PROXY", "HTTPS_PROXY", "NO_PROXY", "OKTETO_DNS", "all_proxy", "http_proxy", "https_proxy"}
+	want := []string{"A", "HTTPS_PROXY", "NO_PROXY", "OKTETO_DNS", "OKTETO_SOCKS", "http_proxy", "https_proxy"}
 	if !slices.Equal(names, want) || !slices.Contains(env, "http_proxy=mine") || !slices.Contains(env, "NO_PROXY=") {
 		t.Errorf("the environment is %q", env)
 	}

@@ -9,11 +9,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
-
-	"golang.org/x/net/proxy"
 )
 
 func main() {
@@ -33,8 +32,11 @@ func reach(ctx context.Context, way, place string) (string, error) {
 	case "proxied":
 		return get(ctx, place, &http.Transport{Proxy: http.ProxyFromEnvironment})
 	case "socks":
-		dialer := proxy.FromEnvironment().(proxy.ContextDialer)
-		return get(ctx, place, &http.Transport{DialContext: dialer.DialContext})
+		at, err := url.Parse(os.Getenv("OKTETO_SOCKS"))
+		if err != nil {
+			return "", err
+		}
+		return get(ctx, place, &http.Transport{Proxy: http.ProxyURL(at)})
 	case "plain":
 		return get(ctx, place, &http.Transport{})
 	case "datagram":
