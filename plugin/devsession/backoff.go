@@ -2,31 +2,23 @@ package devsession
 
 import (
 	"context"
-	"math/rand/v2"
+	"errors"
 	"time"
+
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/pace"
 )
 
-// The pauses between attempts to reconnect: doubled from the first to the
-// longest, each shortened by up to half at random, so that many laptops do not
-// come back in the same instant. A connection that lived for backoffReset, or
-// over which something was synced, starts over.
-const (
-	backoffFirst   = 50 * time.Millisecond
-	backoffLongest = 5 * time.Second
-	backoffReset   = 10 * time.Second
-)
+// backoffReset is how long a connection has to live for the pauses between
+// attempts to start over; one over which something was synced may live shorter.
+const backoffReset = 10 * time.Second
 
-// backoff yields the pauses. The zero value starts with the first.
-type backoff struct{ last time.Duration }
+// backoff pauses between attempts. The zero value starts with the first pause.
+type backoff struct{ pace.Pace }
 
-func (b *backoff) next() time.Duration {
-	b.last = min(max(2*b.last, backoffFirst), backoffLongest)
-	return b.last/2 + rand.N(b.last/2)
-}
-
-// wait pauses, or returns why ctx ended.
-func (b *backoff) wait(ctx context.Context) error {
-	timer := time.NewTimer(b.next())
+// wait pauses after an attempt that ended with err, or returns why ctx ended.
+func (b *backoff) wait(ctx context.Context, err error) error {
+	answered := pace.Answered(err) && !errors.Is(err, ErrUnreachable)
+	timer := time.NewTimer(b.Next(time.Now(), answered))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -45,7 +37,7 @@ func Persist(ctx context.Context, limit time.Duration, attempt func(context.Cont
 		if err == nil || ctx.Err() != nil || !mends(err) || !t.again(time.Now(), false, worked) {
 			return err
 		}
-		if err := t.wait(ctx); err != nil {
+		if err := t.wait(ctx, err); err != nil {
 			return err
 		}
 		t.started = time.Now()

@@ -49,7 +49,7 @@ func (s *Session) runCommand(ctx context.Context, client *sshclient.Client, stat
 			reason = exit.Message
 		}
 		s.Console.Warn("the development container ended: %s; running the command again when it is back", reason)
-		if err := pause.wait(ctx); err != nil {
+		if err := pause.wait(ctx, nil); err != nil {
 			return err
 		}
 		if _, err := status.await(ctx, func(st config.Status) bool {

@@ -30,6 +30,10 @@ type Connector struct {
 	AgentSocket string
 	// Report is told of forwarded connections that failed; nil drops it.
 	Report func(error)
+
+	// reached is the pod that was connected to last, and hostKey its own.
+	reached string
+	hostKey ssh.PublicKey
 }
 
 // retryDelay is the pause between two attempts to reach an agent that is just
@@ -38,8 +42,25 @@ type Connector struct {
 const retryDelay = 25 * time.Millisecond
 
 // Connect logs in to the agent of a pod. While the pod starts it tries again,
-// until ctx ends; what it failed with last is part of the error then.
-func (c *Connector) Connect(ctx context.Context, pod string) (*sshclient.Client, error) {
+// until ctx ends; what it failed with last is part of the error then. A pod keeps
+// its host key, which costs a process in it to ask for: one that was reached
+// before is tried without. It is for one goroutine at a time.
+func (c *Connector) Connect(ctx context.Context, pod string) (client *sshclient.Client, err error) {
+	if c.reached == pod {
+		client, err = c.again(ctx, pod, c.hostKey)
+	}
+	if c.reached != pod || err != nil {
+		client, err = c.meet(ctx, pod)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connecting to pod %s: %w", pod, err)
+	}
+	c.reached, c.hostKey = pod, client.HostKey()
+	return client, nil
+}
+
+// meet is Connect to a pod of which nothing is known.
+func (c *Connector) meet(ctx context.Context, pod string) (*sshclient.Client, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	hostKey := c.pin(ctx, cancel, pod)
@@ -56,19 +77,18 @@ func (c *Connector) Connect(ctx context.Context, pod string) (*sshclient.Client,
 		if reason := context.Cause(ctx); c.final(reason) {
 			err = reason
 		}
-		return nil, fmt.Errorf("connecting to pod %s: %w", pod, err)
+		return nil, err
 	}
 	return client, nil
 }
 
-// again makes another connection to the agent that client is connected to: one
-// that runs, and whose host key is known.
-func (c *Connector) again(ctx context.Context, pod string, client *sshclient.Client) (*sshclient.Client, error) {
+// again makes another connection to a pod that runs, and whose host key is known.
+func (c *Connector) again(ctx context.Context, pod string, hostKey ssh.PublicKey) (*sshclient.Client, error) {
 	conn, err := c.Dial(ctx, pod)
 	if err != nil {
 		return nil, err
 	}
-	return c.login(ctx, conn, func(context.Context) (ssh.PublicKey, error) { return client.HostKey(), nil })
+	return c.login(ctx, conn, func(context.Context) (ssh.PublicKey, error) { return hostKey, nil })
 }
 
 func (c *Connector) login(ctx context.Context, conn net.Conn, hostKey func(context.Context) (ssh.PublicKey, error)) (*sshclient.Client, error) {

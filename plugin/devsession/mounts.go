@@ -58,7 +58,7 @@ func (m *Mounts) follow(ctx context.Context, client *sshclient.Client) (end func
 				m.warn(err)
 			}
 			settle()
-			if pause.wait(ctx) != nil {
+			if pause.wait(ctx, err) != nil {
 				return
 			}
 		}

@@ -156,7 +156,7 @@ func (s *Session) runUntilDone(ctx context.Context) error {
 			said = text
 			s.Console.Warn("%v; reconnecting to %s", err, s.Name)
 		}
-		if err := trying.wait(ctx); err != nil {
+		if err := trying.wait(ctx, err); err != nil {
 			return err
 		}
 		trying.started = time.Now()
@@ -319,7 +319,7 @@ func (s *Session) connect(ctx context.Context, pod string, started <-chan struct
 func (s *Session) another(ctx context.Context, pod string, client *sshclient.Client) (*sshclient.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
-	return s.Connector.again(ctx, pod, client)
+	return s.Connector.again(ctx, pod, client.HostKey())
 }
 
 // cause prefers why ctx ended over the error that its end led to.

@@ -415,6 +415,41 @@ func TestWrongHostKeyEndsTheSession(t *testing.T) {
 	}
 }
 
+// TestHostKeyIsAskedForOnce connects to one pod again and again, and to one whose
+// host key has become another.
+func TestHostKeyIsAskedForOnce(t *testing.T) {
+	p := newPod(t)
+	c := p.connector()
+	read, asked := c.HostKey, 0
+	c.HostKey = func(ctx context.Context, pod string) (ssh.PublicKey, error) {
+		asked++
+		return read(ctx, pod)
+	}
+	for i, step := range []struct {
+		pod  string
+		key  ssh.PublicKey // what is known; nil changes nothing
+		want int
+	}{
+		{"pod-1", nil, 1},
+		{"pod-1", nil, 1},
+		{"pod-2", nil, 2},
+		{"pod-2", p.Signer.PublicKey(), 3},
+		{"pod-2", nil, 3},
+	} {
+		if step.key != nil {
+			c.hostKey = step.key
+		}
+		client, err := c.Connect(t.Context(), step.pod)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = client.Close()
+		if asked != step.want {
+			t.Errorf("connection %d: the host key was asked for %d times, want %d", i+1, asked, step.want)
+		}
+	}
+}
+
 func TestSyncThatCannotWorkEndsTheSession(t *testing.T) {
 	p := newPod(t)
 	u := p.session("true")
@@ -555,25 +590,18 @@ func TestCancelEndsTheSessionAtEveryStage(t *testing.T) {
 	}
 }
 
-func TestBackoffGrowsToItsBound(t *testing.T) {
-	b := backoff{}
-	longest := backoffFirst
-	for range 20 {
-		if pause := b.next(); pause < longest/2 || pause > longest {
-			t.Errorf("a pause of %v, want at most %v and at least half of it", pause, longest)
-		}
-		longest = min(2*longest, backoffLongest)
-	}
+func TestBackoffEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	broken := errors.New("broken")
 	cancel(broken)
-	if err := b.wait(ctx); !errors.Is(err, broken) {
+	if err := new(backoff).wait(ctx, ErrUnreachable); !errors.Is(err, broken) {
 		t.Errorf("an ended context: %v", err)
 	}
 }
 
 func TestTryingGoesOnWhileSomethingMoves(t *testing.T) {
 	const limit, length = time.Minute, 7 * time.Second
+	const firstPause = 50 * time.Millisecond
 	now := time.Now()
 	tr := newTrying(now, limit)
 	attempt := func(worked, moved bool) bool {
@@ -585,7 +613,7 @@ func TestTryingGoesOnWhileSomethingMoves(t *testing.T) {
 		if !attempt(false, true) {
 			t.Fatal("it gave up although something was synced each time")
 		}
-		if pause := tr.next(); pause > backoffFirst {
+		if pause := tr.Next(now, true); pause > firstPause {
 			t.Fatalf("a pause of %v although something was synced", pause)
 		}
 	}

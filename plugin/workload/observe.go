@@ -10,13 +10,13 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/pace"
 )
 
-// Pauses between attempts to list or watch while the API server is away.
-const (
-	minPause = 100 * time.Millisecond
-	maxPause = 2 * time.Second
-)
+// enough is how long a list and watch has to last for the pauses between them to
+// start over.
+const enough = 2 * time.Second
 
 // listed is the type of a sighting that is the whole state, not a change.
 const listed watch.EventType = "LISTED"
@@ -46,12 +46,13 @@ type source struct {
 // lost connection it lists again, so that a deletion is never missed. Who is not
 // known to the server may be when he has logged in again.
 func (s source) run(ctx context.Context, out chan<- sighting) {
-	pause := minPause
+	var pauses pace.Pace
 	for ctx.Err() == nil {
 		opened := time.Now()
 		err := s.once(ctx, out)
-		if time.Since(opened) > maxPause {
-			pause = minPause
+		answered := pace.Answered(err)
+		if answered && time.Since(opened) > enough {
+			pauses = pace.Pace{}
 		}
 		if err != nil {
 			final := apierrors.IsForbidden(err)
@@ -61,8 +62,7 @@ func (s source) run(ctx context.Context, out chan<- sighting) {
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(pause):
-			pause = min(2*pause, maxPause)
+		case <-time.After(pauses.Next(time.Now(), answered)):
 		}
 	}
 }
