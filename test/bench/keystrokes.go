@@ -4,13 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"time"
-
-	"github.com/creack/pty"
-
-	"github.com/kubectl-okteto/kubectl-okteto/test/lab"
 )
 
 const (
@@ -32,33 +26,15 @@ func (b *bench) keystrokes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s := &session{workload: workload, dir: dir}
-	typing, cancel := context.WithCancel(ctx)
-	defer cancel()
-	cmd := b.lab.Command(typing, dir, "up", "--no-wait", workload, "--", "sh", "-c", "stty raw -echo; echo ready; exec cat")
-	progress := lab.NewTranscript()
-	cmd.Stderr = progress
-	terminal, err := pty.Start(cmd)
+	t, err := b.typist(ctx, dir, nil, "--no-wait")
 	if err != nil {
 		return err
 	}
-	err = b.typing(typing, terminal)
-	cancel()
-	_ = cmd.Wait() // it was told to end
-	if err != nil {
-		err = fmt.Errorf("%w; up wrote:\n%s", err, progress)
-	}
-	return errors.Join(err, terminal.Close(), b.down(ctx, s))
+	return errors.Join(t.explain(b.typing(ctx, t)), t.end(ctx))
 }
 
 // typing presses keys until the tree is in the pod, and some more.
-func (b *bench) typing(ctx context.Context, terminal *os.File) error {
-	screen := lab.NewTranscript()
-	keys := &keyboard{terminal: terminal, echo: make(chan time.Time, 1)}
-	go keys.read(screen)
-	if err := screen.AwaitFor(ctx, patience, "ready"); err != nil {
-		return err
-	}
+func (b *bench) typing(ctx context.Context, keys *typist) error {
 	synced := make(chan error, 1)
 	go func() { synced <- b.flush(ctx) }()
 	var during []time.Duration
@@ -92,50 +68,4 @@ func (b *bench) typing(ctx context.Context, terminal *os.File) error {
 		"%d keys during the first sync of t2, median %.1f, slowest %.1f; with nothing else going on %.1f",
 		len(during), milliseconds(median(during)), milliseconds(quantile(during, 1)), milliseconds(quantile(rest, 0.99))))
 	return nil
-}
-
-// keyboard presses keys and sees their echo.
-type keyboard struct {
-	terminal *os.File
-	// echo has the moments at which a key came back.
-	echo chan time.Time
-}
-
-const pressed = 'x'
-
-// read passes on what is written on the terminal until it ends.
-func (k *keyboard) read(screen io.Writer) {
-	buf := make([]byte, 4<<10)
-	for {
-		n, err := k.terminal.Read(buf)
-		now := time.Now()
-		for _, c := range buf[:n] {
-			if c == pressed {
-				select {
-				case k.echo <- now:
-				default:
-				}
-			}
-		}
-		_, _ = screen.Write(buf[:n]) // never fails
-		if err != nil {
-			return
-		}
-	}
-}
-
-// press presses a key, waits for its echo, and pauses.
-func (k *keyboard) press(ctx context.Context) (time.Duration, error) {
-	began := time.Now()
-	if _, err := k.terminal.Write([]byte{pressed}); err != nil {
-		return 0, err
-	}
-	select {
-	case at := <-k.echo:
-		return at.Sub(began), sleep(ctx, keyPause)
-	case <-time.After(lab.Patience):
-		return 0, errors.New("the key was not echoed")
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	}
 }

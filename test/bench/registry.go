@@ -72,6 +72,8 @@ func ours() []key {
 		{name: "tunnel_ratio", least: 0.85},
 		{name: "forward_conns", least: tunnelConns},
 		{name: "keystroke_p99_ms", unit: "ms", target: 15},
+		{name: "reconnect_cut_s", unit: "s", target: 0.5},
+		{name: "reconnect_pod_s", unit: "s", target: 1},
 		{name: "agent_bytes", unit: "B", target: 12 << 20},
 		{name: "matrix_pass", least: 32},
 	}
@@ -142,6 +144,7 @@ func measurements() []measurement {
 		{`swap_.*|pod_start_s|restore_s`, (*bench).swapping},
 		{`tunnel_.*|port_forward_mib_s|forward_conns`, (*bench).tunnels},
 		{`keystroke_p99_ms`, (*bench).keystrokes},
+		{`reconnect_.*`, (*bench).reconnecting},
 		{`seeded_t1_bytes`, (*bench).seeded},
 		{`(initial|resume|tar|kubectl_cp|rsync|rsync_resume)_t1_.*|initial_(files|s|ratio)|tar_exec_s`, func(b *bench, ctx context.Context) error { return b.starts(ctx, t1) }},
 		{`(initial|resume|tar|kubectl_cp|rsync|rsync_resume)_t2_.*`, func(b *bench, ctx context.Context) error { return b.starts(ctx, t2) }},

@@ -39,6 +39,13 @@ func (t *Transcript) String() string {
 	return t.text.String()
 }
 
+// Forget drops what was written so far, so that it is not found.
+func (t *Transcript) Forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.text.Reset()
+}
+
 // Await waits until the text appears, bounded by Patience.
 func (t *Transcript) Await(ctx context.Context, text string) error {
 	return t.AwaitFor(ctx, Patience, text)
