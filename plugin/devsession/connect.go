@@ -22,6 +22,9 @@ type Connector struct {
 	// Authorize adds the user's key to the agent's, the same way, unless the
 	// pod template carries it.
 	Authorize func(ctx context.Context, pod string) error
+	// Replaced waits until another pod has taken a pod's place, or returns why
+	// it cannot tell; nil leaves that to the end of the connection.
+	Replaced func(ctx context.Context, pod string) error
 	// Final tells errors that no further attempt mends; nil means none.
 	Final func(error) bool
 	// Signer is the user's key.
