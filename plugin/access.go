@@ -173,6 +173,7 @@ func (f *Factory) newConnector(cluster Cluster, workloads *workload.Client, key 
 	dial := f.Dial(cluster)
 	socket, _ := f.Env("SSH_AUTH_SOCK")
 	return &devsession.Connector{
+		HangUp:      f.hangUp,
 		Signer:      key,
 		AgentSocket: socket,
 		Dial: func(ctx context.Context, pod string) (net.Conn, error) {

@@ -50,6 +50,8 @@ type Factory struct {
 	// Now tells the time.
 	Now func() time.Time
 
+	// hangUp closes all connections of API clients.
+	hangUp func()
 	// input is standard input, shared by the commands of one process that
 	// run one after the other.
 	input func() *sshclient.Input
@@ -69,6 +71,7 @@ func newFactory(env func(string) (string, bool), streams genericiooptions.IOStre
 	if err != nil {
 		return nil, fmt.Errorf("finding this program: %w", err)
 	}
+	connections := workload.NewConnections()
 	// Room for the parallel requests of `up`; the API server has its own
 	// fairness queue.
 	// Not persistent: a kubeconfig that changes is read again.
@@ -76,9 +79,11 @@ func newFactory(env func(string) (string, bool), streams genericiooptions.IOStre
 	flags.WrapConfigFn = func(c *rest.Config) *rest.Config {
 		c.QPS, c.Burst = 100, 200
 		c.UserAgent = "kubectl-okteto/" + config.Version()
+		connections.Configure(c)
 		return c
 	}
 	return &Factory{
+		hangUp:  connections.HangUp,
 		Streams: streams, Env: env, Flags: flags,
 		Dir: dir, Home: home, Executable: executable, Now: time.Now,
 		input: sync.OnceValue(func() *sshclient.Input { return sshclient.NewInput(streams.In) }),

@@ -25,6 +25,9 @@ type Connector struct {
 	// Replaced waits until another pod has taken a pod's place, or returns why
 	// it cannot tell; nil leaves that to the end of the connection.
 	Replaced func(ctx context.Context, pod string) error
+	// HangUp closes the connections of API clients, which lead nowhere after
+	// nothing was heard over one to the pod; nil leaves that to time.
+	HangUp func()
 	// Final tells errors that no further attempt mends; nil means none.
 	Final func(error) bool
 	// Signer is the user's key.

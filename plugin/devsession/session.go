@@ -156,6 +156,9 @@ func (s *Session) runUntilDone(ctx context.Context) error {
 			said = text
 			s.Console.Warn("%v; reconnecting to %s", err, s.Name)
 		}
+		if errors.Is(err, sshclient.ErrSilent) && s.Connector.HangUp != nil {
+			s.Connector.HangUp()
+		}
 		if err := trying.wait(ctx, err); err != nil {
 			return err
 		}

@@ -590,6 +590,39 @@ func TestCancelEndsTheSessionAtEveryStage(t *testing.T) {
 	}
 }
 
+// TestHangsUpAfterSilence loses a connection over which nothing was heard, and one
+// that broke.
+func TestHangsUpAfterSilence(t *testing.T) {
+	for name, tt := range map[string]struct {
+		reason error
+		want   int
+	}{
+		"silent": {sshclient.ErrSilent, 1},
+		"broken": {io.ErrUnexpectedEOF, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPod(t)
+			u := p.session("true")
+			hungUp, waited := 0, false
+			u.Connector.HangUp = func() { hungUp++ }
+			u.cluster.wait = func(_ context.Context, scheduled func(string)) error {
+				if !waited {
+					waited = true
+					return lostError(tt.reason)
+				}
+				scheduled("pod-1")
+				return nil
+			}
+			if err := u.start().end(); err != nil {
+				t.Fatal(err)
+			}
+			if hungUp != tt.want {
+				t.Errorf("the clients had to hang up %d times, want %d", hungUp, tt.want)
+			}
+		})
+	}
+}
+
 func TestBackoffEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	broken := errors.New("broken")

@@ -26,6 +26,10 @@ var ErrHostKeyMismatch = errors.New("the host key is not the one of the pod")
 // forward that reports it may still be running in the pod.
 var ErrConnectionLost = errors.New("the connection to the pod was lost")
 
+// ErrSilent means that nothing was heard over a connection for too long, which is
+// why it was lost.
+var ErrSilent = errors.New("nothing was heard from it")
+
 const (
 	defaultKeepalive = 10 * time.Second
 	defaultUser      = "okteto"
@@ -199,7 +203,7 @@ func (c *Client) keepalive(interval time.Duration) {
 			}()
 		default:
 			if c.conn.received.Load() == seen {
-				c.conn.fail(fmt.Errorf("nothing was heard from it for %s", interval))
+				c.conn.fail(fmt.Errorf("%w for %s", ErrSilent, interval))
 				_ = c.conn.Close()
 				return
 			}
@@ -222,7 +226,7 @@ func (c *Client) suspect() {
 	case <-answered:
 	case <-patience.C:
 		if c.conn.received.Load() == seen {
-			c.conn.fail(errors.New("nothing was heard from it after Ctrl-C"))
+			c.conn.fail(fmt.Errorf("%w after Ctrl-C", ErrSilent))
 			_ = c.conn.Close()
 		}
 	}

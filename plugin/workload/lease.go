@@ -11,6 +11,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/pace"
 )
 
 // leaseSeconds is how long a holder counts after its last sign of life, and
@@ -190,17 +192,27 @@ func (l *Lease) Renew(ctx context.Context) error {
 	}
 }
 
-// Check asks whether the Lease is still this session's: TakenOverError when it
-// is not. A cluster that cannot be asked is no answer.
+// Check asks whether the Lease is still this session's, until somebody answers:
+// TakenOverError when it is not. A refusal to tell is no answer to that.
 func (l *Lease) Check(ctx context.Context) error {
 	if l.Unavailable != nil {
 		return nil
 	}
-	now, err := l.c.getLease(ctx, l.who.Dev)
-	if err != nil {
-		return nil
+	ctx = eager(ctx)
+	for pauses := (pace.Pace{}); ; {
+		now, err := l.c.getLease(ctx, l.who.Dev)
+		switch {
+		case err == nil:
+			return l.lost(now)
+		case pace.Answered(err):
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pauses.Next(time.Now(), false)):
+		}
 	}
-	return l.lost(now)
 }
 
 // lost is a TakenOverError unless the Lease is this session's.

@@ -46,6 +46,7 @@ type source struct {
 // lost connection it lists again, so that a deletion is never missed. Who is not
 // known to the server may be when he has logged in again.
 func (s source) run(ctx context.Context, out chan<- sighting) {
+	ctx = eager(ctx)
 	var pauses pace.Pace
 	for ctx.Err() == nil {
 		opened := time.Now()
