@@ -123,6 +123,11 @@ func (b *bench) editAll(ctx context.Context, via *route, back bool, p plan) (map
 	if err != nil {
 		return nil, err
 	}
+	return b.editIn(ctx, s, back, p)
+}
+
+// editIn measures a plan on what a session has in sync.
+func (b *bench) editIn(ctx context.Context, s *session, back bool, p plan) (map[probe.Kind][]time.Duration, error) {
 	near, err := b.near(ctx, s.dir)
 	if err != nil {
 		return nil, err

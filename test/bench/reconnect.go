@@ -34,7 +34,7 @@ func (b *bench) reconnecting(ctx context.Context) error {
 		return err
 	}
 	if b.wants("reconnect_cut_s") {
-		err = b.cuts(ctx, t, via.proxy)
+		err = b.cuts(ctx, t, via.proxy, "reconnect_cut_s", 200*time.Millisecond, 2*time.Second, 30*time.Second)
 	}
 	if err == nil && b.wants("reconnect_pod_s") {
 		err = b.podsLost(ctx, t)
@@ -44,20 +44,32 @@ func (b *bench) reconnecting(ctx context.Context) error {
 
 // cuts closes all connections to the API server, and new ones at once, for some
 // time.
-func (b *bench) cuts(ctx context.Context, t *typist, proxy *tunneltest.Proxy) error {
+func (b *bench) cuts(ctx context.Context, t *typist, proxy *tunneltest.Proxy, name string, outages ...time.Duration) error {
+	return b.outages(ctx, t, name, outages, func(on bool) error {
+		proxy.Refuse(on)
+		if on {
+			proxy.Cut()
+		}
+		return nil
+	})
+}
+
+// outages measures the time from the end of each outage to the echo of a key that
+// is pressed then.
+func (b *bench) outages(ctx context.Context, t *typist, name string, outages []time.Duration, set func(on bool) error) error {
 	var slowest time.Duration
 	var note string
-	for _, outage := range []time.Duration{200 * time.Millisecond, 2 * time.Second, 30 * time.Second} {
+	for _, outage := range outages {
 		var all []time.Duration
 		for range b.runs {
 			if err := sleep(ctx, between); err != nil {
 				return err
 			}
-			proxy.Refuse(true)
-			proxy.Cut()
-			err := sleep(ctx, outage)
-			proxy.Refuse(false)
-			if err != nil {
+			err := set(true)
+			if err == nil {
+				err = sleep(ctx, outage)
+			}
+			if err := errors.Join(err, set(false)); err != nil {
 				return err
 			}
 			took, err := t.press(ctx)
@@ -69,7 +81,7 @@ func (b *bench) cuts(ctx context.Context, t *typist, proxy *tunneltest.Proxy) er
 		slowest = max(slowest, median(all))
 		note += fmt.Sprintf("; after %v: %s", outage, seconds(all))
 	}
-	b.report.add("reconnect_cut_s", slowest.Seconds(), "the worst of the medians"+note)
+	b.report.add(name, slowest.Seconds(), "the worst of the medians"+note)
 	return nil
 }
 

@@ -104,13 +104,15 @@ func (b *bench) up(ctx context.Context, s session) (*session, error) {
 		return nil, fmt.Errorf("%w\n%s", err, s.Stderr)
 	}
 	s.ready = time.Since(began)
+	return &s, b.findPod(ctx, &s)
+}
+
+// findPod notes the pod of a session.
+func (b *bench) findPod(ctx context.Context, s *session) error {
 	out, err := b.lab.Kubectl(ctx, "", "get", "pods", "-l", "interactive.dev.okteto.com="+s.workload,
 		"-o", "jsonpath={.items[0].metadata.name} {.items[0].metadata.uid}")
-	if err != nil {
-		return nil, err
-	}
 	s.pod, s.uid, _ = strings.Cut(out, " ")
-	return &s, nil
+	return err
 }
 
 // on returns a session that has the tree in sync: the one that runs, if it is
