@@ -88,7 +88,7 @@ func NewClient(ctx context.Context, conn net.Conn, cfg Config) (*Client, error) 
 	}
 	login, cancel := context.WithCancel(ctx)
 	defer cancel()
-	watched := &watchedConn{Conn: conn}
+	watched := newWatchedConn(conn)
 	unwatch := context.AfterFunc(login, func() { _ = conn.Close() })
 	pin := newPin(login, cfg.HostKey)
 	sshConn, channels, requests, err := ssh.NewClientConn(watched, conn.RemoteAddr().String(), &ssh.ClientConfig{
@@ -181,26 +181,37 @@ func (c *Client) broken() error {
 	return c.lost(nil)
 }
 
-// keepalive asks for a sign of life again and again. Any byte is one: behind a
-// bulk transfer the answer itself may be late.
+// keepalive asks for a sign of life again and again, and when something that was
+// written is not answered. Any byte is one: behind a bulk transfer the answer
+// itself may be late.
 func (c *Client) keepalive(interval time.Duration) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	answered := make(chan struct{}, 1)
 	answered <- struct{}{}
+	ask := func() {
+		_, _, _ = c.ssh.SendRequest(keepaliveRequest, true, nil)
+		answered <- struct{}{}
+	}
+	seen := c.conn.received.Load()
 	for {
-		seen := c.conn.received.Load()
 		select {
 		case <-c.alive.Done():
 			return
+		case <-c.conn.unanswered:
+			select {
+			case <-answered:
+				go ask()
+				ticker.Reset(interval)
+				seen = c.conn.received.Load()
+			default: // it is asked already
+			}
+			continue
 		case <-ticker.C:
 		}
 		select {
 		case <-answered:
-			go func() {
-				_, _, _ = c.ssh.SendRequest(keepaliveRequest, true, nil)
-				answered <- struct{}{}
-			}()
+			go ask()
 		default:
 			if c.conn.received.Load() == seen {
 				c.conn.fail(fmt.Errorf("%w for %s", ErrSilent, interval))
@@ -208,6 +219,7 @@ func (c *Client) keepalive(interval time.Duration) {
 				return
 			}
 		}
+		seen = c.conn.received.Load()
 	}
 }
 
@@ -237,13 +249,49 @@ type watchedConn struct {
 	net.Conn
 	// received counts bytes.
 	received atomic.Int64
-	mu       sync.Mutex
-	err      error
+	// waits is set between something written and the next that is read, and
+	// unanswered told when that takes long, by the timer.
+	waits      atomic.Bool
+	unanswered chan struct{}
+	timer      *time.Timer
+
+	mu  sync.Mutex
+	err error
+}
+
+// patience is how long something that was written may go without anything being
+// read before it is asked whether somebody is there.
+const patience = time.Second
+
+func newWatchedConn(conn net.Conn) *watchedConn {
+	c := &watchedConn{Conn: conn, unanswered: make(chan struct{}, 1)}
+	c.timer = time.AfterFunc(patience, func() {
+		if c.waits.Load() {
+			select {
+			case c.unanswered <- struct{}{}:
+			default:
+			}
+		}
+	})
+	return c
+}
+
+func (c *watchedConn) Write(p []byte) (int, error) {
+	if !c.waits.Swap(true) {
+		c.timer.Reset(patience)
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *watchedConn) Close() error {
+	c.timer.Stop()
+	return c.Conn.Close()
 }
 
 func (c *watchedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.received.Add(int64(n))
+	c.waits.Store(false)
 	if err != nil {
 		c.fail(err)
 	}

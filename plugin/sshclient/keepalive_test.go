@@ -151,6 +151,35 @@ func TestKeepalive(t *testing.T) {
 	})
 }
 
+// TestKeepaliveAfterWriting loses every packet when somebody types: the wait begins
+// then, whenever the next question was due.
+func TestKeepaliveAfterWriting(t *testing.T) {
+	s := newEchoServer(t)
+	for _, phase := range []time.Duration{0, 3 * time.Second, 9 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			network := newNetwork()
+			client := s.client(t, network)
+			stream, err := client.Subsystem(t.Context(), "echo")
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute + phase)
+			network.lossy.Store(true)
+			start := time.Now()
+			if _, err := stream.Write([]byte("x")); err != nil {
+				t.Fatal(err)
+			}
+			if err := client.Wait(); !errors.Is(err, sshclient.ErrSilent) {
+				t.Errorf("Wait fails with %v", err)
+			}
+			if silence := time.Since(start); silence < 10*time.Second || silence > 11*time.Second {
+				t.Errorf("it took %s to notice", silence)
+			}
+			_ = network.server.Close()
+		})
+	}
+}
+
 // TestKeepaliveBehindBulk answers no keepalive, but data flows.
 func TestKeepaliveBehindBulk(t *testing.T) {
 	s := newEchoServer(t)
