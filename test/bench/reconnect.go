@@ -67,6 +67,10 @@ func (b *bench) outages(ctx context.Context, t *typist, name string, outages []t
 			}
 			err := set(true)
 			if err == nil {
+				// Whoever sees no echo types on.
+				_, err = t.terminal.Write([]byte{unseen})
+			}
+			if err == nil {
 				err = sleep(ctx, outage)
 			}
 			if err := errors.Join(err, set(false)); err != nil {

@@ -74,7 +74,8 @@ type keyboard struct {
 	echo chan time.Time
 }
 
-const pressed = 'x'
+// pressed is the key whose echo counts, unseen one whose echo does not.
+const pressed, unseen = 'x', 'y'
 
 // read passes on what is written on the terminal until it ends.
 func (k *keyboard) read(screen io.Writer) {
