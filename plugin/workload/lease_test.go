@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/url"
 	"slices"
 	"strconv"
 	"testing"
@@ -181,6 +182,41 @@ func TestLeaseOutlivesTheConnection(t *testing.T) {
 		}
 		if expired(d.lease(), time.Now()) {
 			t.Error("not renewed after the server was back")
+		}
+	})
+}
+
+// TestLeaseIsAskedForUntilSomebodyAnswers looks after a Lease through an outage in
+// which somebody else takes it.
+func TestLeaseIsAskedForUntilSomebodyAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		mine, err := d.acquire(Claimant{Holder: "me@laptop/1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.acquire(Claimant{Holder: "you@laptop/2", TakeOver: true}); err != nil {
+			t.Fatal(err)
+		}
+		over := time.Now().Add(time.Minute)
+		d.fake().PrependReactor("get", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
+			if time.Now().Before(over) {
+				return true, nil, &url.Error{Op: "Get", URL: "/", Err: errHungUp}
+			}
+			return false, nil, nil
+		})
+		var taken *TakenOverError
+		if err := mine.Check(t.Context()); !errors.As(err, &taken) {
+			t.Errorf("the check ended with %v", err)
+		}
+		if late := time.Since(over); late < 0 || late > time.Second {
+			t.Errorf("it ended %v after the outage", late)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		over = time.Now().Add(time.Hour)
+		if err := mine.Check(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a check that is given up ended with %v", err)
 		}
 	})
 }
