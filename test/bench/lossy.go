@@ -76,9 +76,19 @@ func (b *bench) onLaptop(ctx context.Context, l *laptop) (err error) {
 	}
 	b.report.add("lossy_up_ready_s", time.Since(began).Seconds(), "start of up to the first output of its command, 400 files")
 	l.session = &s
-	for _, measure := range []func(context.Context, *laptop) error{b.lossyKeys, b.lossyEdits, b.lossyTunnel, b.lossyExec, b.lossyCuts, b.holes} {
-		if err == nil {
-			err = measure(ctx, l)
+	for _, m := range []struct {
+		key     string
+		measure func(context.Context, *laptop) error
+	}{
+		{"lossy_keystroke_p50_ms", b.lossyKeys},
+		{"lossy_edit_p50_ms", b.lossyEdits},
+		{"lossy_tunnel_mib_s", b.lossyTunnel},
+		{"lossy_exec_s", b.lossyExec},
+		{"lossy_reconnect_cut_s", b.lossyCuts},
+		{"reconnect_hole_s", b.holes},
+	} {
+		if err == nil && b.wants(m.key) {
+			err = m.measure(ctx, l)
 		}
 	}
 	return errors.Join(l.explain(err), l.end(ctx))
