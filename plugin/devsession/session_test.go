@@ -492,8 +492,8 @@ func TestContainerStartsSlowly(t *testing.T) {
 				return context.Cause(ctx)
 			}
 		}
-		p.Proxy.Refuse(false)
 		u.Timeout = lab.Patience
+		p.Proxy.Refuse(false)
 		return nil
 	}
 	if err := u.start().end(); err != nil {
