@@ -74,7 +74,6 @@ func (d *development) develop(ctx context.Context) error {
 		return err
 	}
 	d.session.Folders = d.folders
-	d.session.Connector.Replaced = d.environment.replaced
 	d.takeFromTheDead(ctx)
 	err := d.run(ctx)
 	d.leadSSHAround()

@@ -167,11 +167,6 @@ func (e *environment) await(ctx context.Context, scheduled func(pod string), pro
 	return err
 }
 
-// replaced waits until another pod has taken a pod's place.
-func (e *environment) replaced(ctx context.Context, pod string) error {
-	return e.workloads.Replaced(ctx, workload.Target{Dev: e.spec.Dev.Name, Clone: e.guarded.CloneName()}, pod)
-}
-
 // Hold renews the Lease, and tells who takes the original back into service
 // meanwhile.
 func (e *environment) Hold(ctx context.Context) error {

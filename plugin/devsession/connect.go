@@ -22,9 +22,6 @@ type Connector struct {
 	// Authorize adds the user's key to the agent's, the same way, unless the
 	// pod template carries it.
 	Authorize func(ctx context.Context, pod string) error
-	// Replaced waits until another pod has taken a pod's place, or returns why
-	// it cannot tell; nil leaves that to the end of the connection.
-	Replaced func(ctx context.Context, pod string) error
 	// HangUp closes the connections of API clients, which lead nowhere after
 	// nothing was heard over one to the pod; nil leaves that to time.
 	HangUp func()

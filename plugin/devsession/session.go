@@ -222,12 +222,6 @@ func (s *Session) attempt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	group.Go(func() error {
-		if s.Connector.Replaced != nil && s.Connector.Replaced(groupCtx, pod) == nil {
-			cancel(lostError(fmt.Errorf("pod %s is being replaced", pod)))
-		}
-		return nil
-	})
 	client, err := s.connect(ctx, pod, started)
 	if err != nil {
 		if s.worked && ctx.Err() == nil && !s.Connector.final(err) {

@@ -93,25 +93,3 @@ func TestBlackHole(t *testing.T) {
 		t.Errorf("up ended with %d, want 7", code)
 	}
 }
-
-// TestPodThatTakesLongToEnd deletes a pod whose command does not end when it is
-// told to: the session goes to the next pod meanwhile.
-func TestPodThatTakesLongToEnd(t *testing.T) {
-	t.Parallel()
-	p := newPlace(t)
-	p.deployed("api")
-	p.write("okteto.yaml", manifest)
-	p.write("file.txt", "survives")
-	s := p.start("up", "--", "sh", "-c", "trap '' TERM; "+loop)
-	s.started(1)
-	old := p.devPod()
-	p.kubectl("delete", "pod", old, "--grace-period=60", "--wait=false")
-	s.err("pod " + old + " is being replaced; reconnecting to api")
-	s.started(2)
-	p.kubectl("get", "pod", old) // not that it had ended
-	s.say("cat file.txt; exit 5")
-	s.out("survives")
-	if code := s.code(); code != 5 {
-		t.Errorf("up ended with %d, want 5", code)
-	}
-}
