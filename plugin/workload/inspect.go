@@ -1,8 +1,10 @@
 package workload
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,12 +39,12 @@ func (c *Client) Termination(ctx context.Context, pod, container string, ran tim
 	for {
 		p, err := c.Kube.CoreV1().Pods(c.Namespace).Get(ctx, pod, metav1.GetOptions{})
 		switch {
-		case apierrors.IsNotFound(err), err == nil && p.DeletionTimestamp != nil:
-			return "its pod is being deleted"
+		case apierrors.IsNotFound(err):
+			return "its pod was deleted"
 		case err != nil:
 			return ""
 		}
-		if reason := terminated(p, container, ran); reason != "" {
+		if reason := cmp.Or(ending(p), terminated(p, container, ran)); reason != "" {
 			return reason
 		}
 		select {
@@ -51,6 +53,26 @@ func (c *Client) Termination(ctx context.Context, pod, container string, ran tim
 		case <-time.After(terminationInterval):
 		}
 	}
+}
+
+// ending says why a pod ends as a whole, in the words of whoever ends it where
+// those are known, as an eviction's are; empty while it does not.
+func ending(p *corev1.Pod) string {
+	var by string
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue {
+			by = c.Message
+		}
+	}
+	parts := []string{"its pod is being deleted", by}
+	switch {
+	case p.Status.Phase == corev1.PodFailed && p.Status.Reason != "":
+		parts = []string{"its pod has failed", p.Status.Reason, p.Status.Message}
+	case p.DeletionTimestamp == nil:
+		return ""
+	}
+	said := slices.DeleteFunc(parts, func(s string) bool { return s == "" })
+	return strings.TrimRight(strings.Join(said, ": "), ". ")
 }
 
 // terminated finds the end of a container in what the kubelet has told.

@@ -42,6 +42,26 @@ func TestTerminatedIgnoresEarlierEnds(t *testing.T) {
 	}
 }
 
+func TestEnding(t *testing.T) {
+	now := metav1.Now()
+	evicted := corev1.PodCondition{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "EvictionByEvictionAPI", Message: "Eviction API: evicting"}
+	for want, p := range map[string]corev1.Pod{
+		"":                         {Status: corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{evicted}}},
+		"its pod is being deleted": {ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: &now}},
+		"its pod is being deleted: Eviction API: evicting": {
+			ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: &now},
+			Status:     corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{evicted}},
+		},
+		"its pod has failed: Evicted: The node was low on resource: memory": {
+			Status: corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted", Message: "The node was low on resource: memory. "},
+		},
+	} {
+		if got := ending(&p); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 // TestSidecarTakesTheImagesUser swaps a workload that must not run as root and
 // leaves its user to the image: the sidecar is the user that the original's pod
 // runs as, and stays so when that pod is gone.
