@@ -3,6 +3,7 @@ package sshclient
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -182,17 +183,30 @@ func (a *attachment) awaitClose() {
 
 // exit says how the command ended.
 func (a *attachment) exit(s attach.Status) error {
-	if s.Message != "" {
+	if text := cmp.Or(s.Message, crash(s.Signal)); text != "" {
 		end := "\n"
 		if a.tty {
 			end = "\r\n"
 		}
-		_, _ = io.WriteString(a.stderr, s.Message+end)
+		_, _ = io.WriteString(a.stderr, text+end)
 	}
 	if s.Status == 0 && s.Signal == "" {
 		return nil
 	}
 	return &ExitError{Status: s.Status, Signal: s.Signal, Message: s.Message}
+}
+
+// crash says what a signal means that nobody sends to a program to end it, as a
+// shell would of its child; empty for others.
+func crash(signal string) string {
+	words, ok := map[string]string{
+		"ABRT": "it aborted", "BUS": "bus error", "FPE": "arithmetic error", "ILL": "illegal instruction",
+		"KILL": "it was killed", "SEGV": "segmentation fault", "SYS": "bad system call", "TRAP": "trap",
+	}[signal]
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("the command was ended by signal %s: %s", signal, words)
 }
 
 // refused says what a refusal means: a container that ends takes its commands
