@@ -137,9 +137,10 @@ func (d *development) query() workload.Query {
 // somebody else has it by now.
 func (d *development) leave(ctx context.Context, err error) {
 	var over *workload.TakenOverError
+	var namespace *workload.NamespaceError
 	state := "stays in development"
 	switch {
-	case errors.As(err, &over):
+	case errors.As(err, &over), errors.As(err, &namespace):
 		return
 	case d.environment.swapped != nil:
 		if released := d.environment.release(ctx); released != nil {

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -138,7 +139,7 @@ func (e *environment) await(ctx context.Context, scheduled func(pod string), pro
 		// That somebody else has the environment now may be why the
 		// connection was lost.
 		if err := e.lease.Check(ctx); err != nil {
-			return err
+			return e.explain(ctx, err)
 		}
 		target.Original = nil
 	}
@@ -147,7 +148,7 @@ func (e *environment) await(ctx context.Context, scheduled func(pod string), pro
 		Timeout: e.spec.Dev.Timeout.Resources,
 		Ran:     e.awaited,
 		Progress: func(p workload.Progress) {
-			progress(p.String())
+			progress(p.Whole())
 			if p.Node != "" {
 				e.pod.Store(p.Pod)
 				scheduled(p.Pod)
@@ -156,15 +157,31 @@ func (e *environment) await(ctx context.Context, scheduled func(pod string), pro
 	})
 	if err == nil {
 		e.awaited = true
+		return nil
+	}
+	return e.explain(ctx, err)
+}
+
+// explain says what a failure to have the pod means: that the namespace goes, not
+// only what is missed first; and, of a pod that ran before, what another attempt
+// may mend.
+func (e *environment) explain(ctx context.Context, err error) error {
+	var gone *workload.GoneError
+	var over *workload.TakenOverError
+	if errors.As(err, &gone) || errors.As(err, &over) && over.Ended {
+		return cmp.Or(e.workloads.CheckNamespace(ctx), err)
 	}
 	if e.awaited && apierrors.IsUnauthorized(err) {
 		return fmt.Errorf("%w (%w)", devsession.ErrLoggedOut, err)
 	}
 	var timeout *workload.TimeoutError
-	if e.awaited && errors.As(err, &timeout) && timeout.Blind {
+	switch {
+	case !e.awaited || !errors.As(err, &timeout):
+		return err
+	case timeout.Blind:
 		return fmt.Errorf("%w: %w", devsession.ErrUnreachable, err)
 	}
-	return err
+	return fmt.Errorf("%w: %w", devsession.ErrNoPod, err)
 }
 
 // Hold renews the Lease, and tells who takes the original back into service
@@ -177,6 +194,9 @@ func (e *environment) Hold(ctx context.Context) error {
 		return nil
 	})
 	err := e.lease.Renew(ctx)
+	if err != nil {
+		err = e.explain(ctx, err)
+	}
 	cancel()
 	_ = group.Wait()
 	return err

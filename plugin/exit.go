@@ -118,6 +118,8 @@ func hintCluster(err error) string {
 		return "pass --context, or choose one with `kubectl config use-context`"
 	case apierrors.IsUnauthorized(err):
 		return "log in to the cluster again; `kubectl auth whoami` asks it the same way"
+	case errors.As(err, &namespace) && namespace.Ending:
+		return "the files on this machine stay; when it is gone, it and what runs in it can be made again"
 	case errors.As(err, &namespace):
 		return fmt.Sprintf("create it with `kubectl create namespace %s`, or name another with -n", namespace.Namespace)
 	case errors.As(err, &forbidden):

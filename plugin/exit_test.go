@@ -76,6 +76,7 @@ func TestHint(t *testing.T) {
 		{&contextError{}, "pass --context, or choose one with `kubectl config use-context`"},
 		{fmt.Errorf("list pods: %w", apierrors.NewUnauthorized("who?")), "log in to the cluster again; `kubectl auth whoami` asks it the same way"},
 		{&workload.NamespaceError{Namespace: "shop"}, "create it with `kubectl create namespace shop`, or name another with -n"},
+		{&workload.NamespaceError{Namespace: "shop", Ending: true}, "the files on this machine stay; when it is gone, it and what runs in it can be made again"},
 		{&workload.ForbiddenError{}, "docs/cluster-permissions.md has the whole Role that these commands need"},
 		{&workload.VersionError{}, "the agent runs as a native sidecar, which Kubernetes has since 1.29"},
 		{&net.OpError{Op: "dial"}, "is the cluster reachable? `kubectl cluster-info` asks it the same way"},

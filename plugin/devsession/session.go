@@ -26,7 +26,8 @@ type Environment interface {
 	// calls scheduled with the pod's name as soon as the pod has a node, and
 	// progress with what it waits for. Called again after a lost connection,
 	// it fails as Hold does when the environment is no longer this session's,
-	// and with ErrUnreachable when nobody can be asked.
+	// with ErrUnreachable when nobody can be asked, and with ErrNoPod when there
+	// is no pod for now.
 	Wait(ctx context.Context, scheduled func(pod string), progress func(text string)) error
 	// Hold keeps the claim on the environment until ctx ends; it fails when
 	// somebody else took the environment over, or ended it.
@@ -89,6 +90,10 @@ var ErrUnreachable = errors.New("the cluster does not answer")
 // ErrLoggedOut means that the cluster does not accept the credentials any more. A
 // session that had worked waits for others.
 var ErrLoggedOut = errors.New("the cluster does not accept your credentials any more: log in again")
+
+// ErrNoPod means that the pod, which ran before, cannot run at the moment. A
+// session that had worked goes on trying.
+var ErrNoPod = errors.New("the pod is not back")
 
 // Run activates the environment and runs the command in it until the command
 // ends: nil or its *sshclient.ExitError. Anything else is an error that no
@@ -191,7 +196,7 @@ func part(l *lines, users *errgroup.Group) {
 
 // passing tells what another connection mends.
 func passing(err error) bool {
-	return errors.Is(err, errLost) || errors.Is(err, ErrUnreachable) || errors.Is(err, ErrLoggedOut)
+	return errors.Is(err, errLost) || errors.Is(err, ErrUnreachable) || errors.Is(err, ErrLoggedOut) || errors.Is(err, ErrNoPod)
 }
 
 // synced returns how many changes were brought over since the session began.

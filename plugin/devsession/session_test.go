@@ -307,6 +307,8 @@ func TestOutlastsEveryOutage(t *testing.T) {
 			return fmt.Errorf("%w: as it seems", ErrUnreachable)
 		case 4, 5:
 			return fmt.Errorf("%w: who?", ErrLoggedOut)
+		case 6, 7:
+			return fmt.Errorf("%w: for want of a node", ErrNoPod)
 		}
 		scheduled("pod-1")
 		return nil
@@ -318,10 +320,14 @@ func TestOutlastsEveryOutage(t *testing.T) {
 	u.shows("connection lost: connecting to pod pod-1")
 	u.shows("as it seems; reconnecting")
 	u.shows("log in again: who?; reconnecting")
+	u.shows("for want of a node; reconnecting")
 	p.Proxy.Refuse(false)
 	_ = u.stdin.Close()
 	if err := u.end(); err != nil {
 		t.Error(err)
+	}
+	if n := strings.Count(u.screen.String(), "for want of a node"); n != 1 {
+		t.Errorf("the same is said %d times", n)
 	}
 }
 

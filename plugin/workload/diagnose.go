@@ -172,11 +172,12 @@ func (v *view) verdict(until Level) verdict {
 		f = &facts{}
 	}
 	p := Progress{Pod: pod.Name, Node: pod.Spec.NodeName}
+	p.Stage = Starting
 	if e := containerFailure(pod); e != nil {
-		return verdict{pod: pod, err: e}
+		return verdict{progress: p, pod: pod, err: e}
 	}
 	if f.failed != nil && pod.Status.Phase == corev1.PodPending {
-		return verdict{pod: pod, err: f.failed}
+		return verdict{progress: p, pod: pod, err: f.failed}
 	}
 	sidecar := running(pod.Status.InitContainerStatuses, config.SidecarContainer)
 	dev := running(pod.Status.ContainerStatuses, v.devContainer(pod))
@@ -199,8 +200,6 @@ func (v *view) verdict(until Level) verdict {
 		if f.held {
 			p.Stage = Releasing
 		}
-	default:
-		p.Stage = Starting
 	}
 	return verdict{progress: p, pod: pod}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
@@ -64,10 +65,17 @@ func (e *MadeError) Error() string {
 	return fmt.Sprintf("%s belongs to %s, which decides about its pods", e.Workload, e.By)
 }
 
-// NamespaceError means that the namespace does not exist.
-type NamespaceError struct{ Namespace string }
+// NamespaceError means that the namespace does not exist, or not much longer.
+type NamespaceError struct {
+	Namespace string
+	// Ending is true while it is being deleted.
+	Ending bool
+}
 
 func (e *NamespaceError) Error() string {
+	if e.Ending {
+		return fmt.Sprintf("namespace %q is being deleted, with all that is in it", e.Namespace)
+	}
 	return fmt.Sprintf("namespace %q does not exist", e.Namespace)
 }
 
@@ -291,6 +299,9 @@ func (e *TimeoutError) Error() string {
 func (c *Client) wrap(err error, rule Rule, name string) error {
 	if err == nil {
 		return nil
+	}
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return &NamespaceError{Namespace: c.Namespace, Ending: true}
 	}
 	if msg := message(err); apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
 		if by := refusalOf(msg); by != RefusedOther {

@@ -110,7 +110,7 @@ func (c *Client) Find(ctx context.Context, q Query) (*Found, error) {
 		}
 		return f, f.check(q.Paths)
 	}
-	if err := c.namespaceExists(ctx); err != nil {
+	if err := c.CheckNamespace(ctx); err != nil {
 		return nil, err
 	}
 	if q.Autocreate != nil {
@@ -303,12 +303,16 @@ func (c *Client) list(ctx context.Context, opts metav1.ListOptions, more ...trai
 	return l, err
 }
 
-// namespaceExists asks for the namespace only when nothing was found in it.
-// Who may not read namespaces is not told.
-func (c *Client) namespaceExists(ctx context.Context) error {
-	_, err := c.Kube.CoreV1().Namespaces().Get(ctx, c.Namespace, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
+// CheckNamespace returns a NamespaceError when the namespace does not exist or is
+// being deleted. It is asked only when something is missing in it; who may not
+// read namespaces is not told.
+func (c *Client) CheckNamespace(ctx context.Context) error {
+	n, err := c.Kube.CoreV1().Namespaces().Get(ctx, c.Namespace, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
 		return &NamespaceError{Namespace: c.Namespace}
+	case err == nil && n.DeletionTimestamp != nil:
+		return &NamespaceError{Namespace: c.Namespace, Ending: true}
 	}
 	return nil
 }

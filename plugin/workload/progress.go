@@ -42,6 +42,17 @@ type Progress struct {
 	Pod, Node string
 	// Image is what is pulled at the stage Pulling.
 	Image string
+	// Trouble is why it does not get further at the moment; empty when that is
+	// known of nothing. Only a wait for a pod that ran before goes on then.
+	Trouble string
+}
+
+// Whole is String with the trouble, if any.
+func (p Progress) Whole() string {
+	if p.Trouble == "" {
+		return p.String()
+	}
+	return p.String() + ": " + p.Trouble
 }
 
 // String says it as the end of a sentence: "waiting for …".

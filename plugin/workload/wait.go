@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -58,8 +59,10 @@ type WaitOptions struct {
 	Until Level
 	// Timeout bounds the wait; 0 means DefaultWait.
 	Timeout time.Duration
-	// Ran says that the pod's containers have run before: one that crashed is
-	// for the kubelet to restart, until the timeout.
+	// Ran says that such a pod has run before: a container that crashed is for
+	// the kubelet to restart, and what keeps another pod from running, such as a
+	// node, an image or a quota, may come back. Both are waited for, until the
+	// timeout.
 	Ran bool
 	// Progress, when not nil, is called at each change, from the goroutine
 	// that called Wait. It must not block. The pod's name is in it as soon as
@@ -131,6 +134,8 @@ type waiter struct {
 	// patience is about a failure that may heal: since is when it was first
 	// seen, busy when the original's pods were last in its way.
 	since, busy time.Time
+	// enduring is what is waited out at the moment; empty for nothing.
+	enduring string
 }
 
 func (w *waiter) run(ctx context.Context, seen <-chan sighting) (*corev1.Pod, error) {
@@ -155,24 +160,47 @@ func (w *waiter) run(ctx context.Context, seen <-chan sighting) (*corev1.Pod, er
 			v = w.view.verdict(w.o.Until)
 		}
 		v = w.tolerate(v)
+		if v.err == nil {
+			w.enduring = ""
+		}
+		v.progress.Trouble = w.enduring
 		if !w.blind {
 			w.report(v.progress)
 		}
+		var failed error
 		switch {
 		case v.err == nil && v.done:
 			return v.pod, nil
 		case v.err == nil:
 			w.since, w.busy, look = time.Time{}, time.Time{}, nil
 		case !v.mayHeal:
-			return nil, v.err
+			failed = v.err
 		case look == nil:
-			again, err := w.patience(ctx, v)
-			if err != nil {
-				return nil, err
+			var again time.Duration
+			if again, failed = w.patience(ctx, v); failed == nil {
+				look = time.After(again)
 			}
-			look = time.After(again)
+		}
+		if failed != nil && !w.endure(failed) {
+			return nil, failed
 		}
 	}
+}
+
+// endure tells, of a pod that ran before, what keeps it from running again, and
+// whether that is something to wait for.
+func (w *waiter) endure(err error) bool {
+	var pod *PodError
+	var refused *RefusedError
+	if !w.o.Ran || !errors.As(err, &pod) && !errors.As(err, &refused) {
+		return false
+	}
+	w.view.trouble = err.Error()
+	p := w.last
+	w.enduring = strings.TrimLeft(strings.TrimPrefix(err.Error(), "pod "+p.Pod), ",: ")
+	p.Trouble = w.enduring
+	w.report(p)
+	return true
 }
 
 // tolerate turns the crash of a container that has run before into one more

@@ -3,6 +3,7 @@ package workload
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -418,6 +419,37 @@ func TestWaitForRestart(t *testing.T) {
 		var late *TimeoutError
 		if !errors.As(err, &late) || took != time.Minute || !strings.Contains(late.Trouble, "OOMKilled") || late.Blind {
 			t.Errorf("after %v: %v", took, err)
+		}
+	})
+}
+
+// TestWaitForWhatMayHeal checks that what keeps a pod from coming back that ran
+// before is told, and waited out.
+func TestWaitForWhatMayHeal(t *testing.T) {
+	for want, step := range map[string]func(*script){
+		"waiting for a node for pod api-okteto-5d8f-x1: Unschedulable: 0/1 nodes are available":        showPod(unschedulable("0/1 nodes are available")),
+		`waiting for pod api-okteto-5d8f-x1 to start: container web: ErrImagePull "shop:1": not found`: showPod(devStatus(isWaiting("ErrImagePull", "not found"))),
+		"waiting for the pod to be created: refused by the quota: exceeded quota: pods":                showClone(replicaFailure("exceeded quota: pods")),
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var told []string
+			options := WaitOptions{Until: Running, Ran: true, Progress: func(p Progress) { told = append(told, p.Whole()) }}
+			_, took, err := newScript(t).wait(t, options, step,
+				func(*script) { time.Sleep(time.Minute) },
+				showClone(), showPod(initStatus(config.SidecarContainer, isRunning()), devStatus(isRunning())))
+			if err != nil || took != time.Minute {
+				t.Errorf("after %v: %v", took, err)
+			}
+			if !slices.Contains(told, want) {
+				t.Errorf("told was %q, not %q", told, want)
+			}
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		_, _, err := newScript(t).wait(t, WaitOptions{Until: Running, Ran: true}, showPod(unschedulable("0/1 nodes are available")))
+		var late *TimeoutError
+		if !errors.As(err, &late) || !strings.Contains(late.Trouble, "0/1 nodes") {
+			t.Errorf("error %v", err)
 		}
 	})
 }
