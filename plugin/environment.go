@@ -210,9 +210,9 @@ func tellRevert(c *console.Console, r workload.Revert) {
 	}
 }
 
-// Crash says why the dev container ended.
-func (e *environment) Crash(ctx context.Context, pod string, ran time.Time) string {
-	return e.workloads.Termination(ctx, pod, e.swapped.Container, ran)
+// Crash says why a container ended, the dev container where none is named.
+func (e *environment) Crash(ctx context.Context, pod, container string, ran time.Time) string {
+	return e.workloads.Termination(ctx, pod, cmp.Or(container, e.swapped.Container), ran)
 }
 
 // mounts asks where the dev container of the pod has what Kubernetes mounts there

@@ -3,7 +3,6 @@ package devsession
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
@@ -44,7 +43,7 @@ func (s *Session) runCommand(ctx context.Context, client *sshclient.Client, stat
 		case exit == nil:
 			return lostError(err)
 		}
-		reason := s.Environment.Crash(ctx, pod, before.Runner.Started)
+		reason := s.Environment.Crash(ctx, pod, "", before.Runner.Started)
 		if reason == "" {
 			reason = exit.Message
 		}
@@ -55,7 +54,7 @@ func (s *Session) runCommand(ctx context.Context, client *sshclient.Client, stat
 		if _, err := status.await(ctx, func(st config.Status) bool {
 			return st.Runner.Running && st.Runner.Starts > before.Runner.Starts
 		}); err != nil {
-			return fmt.Errorf("waiting for the development container: %w", err)
+			return err
 		}
 	}
 }

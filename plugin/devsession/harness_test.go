@@ -95,7 +95,9 @@ func (c *cluster) Hold(ctx context.Context) error {
 	}
 }
 
-func (c *cluster) Crash(context.Context, string, time.Time) string { return "OOMKilled" }
+func (c *cluster) Crash(_ context.Context, _, container string, _ time.Time) string {
+	return strings.TrimSpace("OOMKilled " + container)
+}
 
 // up is a session under test.
 type up struct {

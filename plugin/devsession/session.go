@@ -32,9 +32,10 @@ type Environment interface {
 	// Hold keeps the claim on the environment until ctx ends; it fails when
 	// somebody else took the environment over, or ended it.
 	Hold(ctx context.Context) error
-	// Crash says why the development container of the pod ended that ran at
-	// a moment, such as "OOMKilled"; empty when that cannot be learned.
-	Crash(ctx context.Context, pod string, ran time.Time) string
+	// Crash says why a container of the pod ended that ran at a moment, such as
+	// "OOMKilled"; empty when that cannot be learned. Without a name it is the
+	// development container.
+	Crash(ctx context.Context, pod, container string, ran time.Time) string
 }
 
 // Command is the user's command.
@@ -78,6 +79,8 @@ type standing struct {
 	link   link
 	pulse  pulse
 	worked bool
+	// agent is the one that was connected to last.
+	agent agentStart
 }
 
 // errLost wraps what ended a connection that had worked.
@@ -239,6 +242,7 @@ func (s *Session) attempt(ctx context.Context) error {
 	if err != nil {
 		return cause(ctx, err)
 	}
+	s.tellRestart(groupCtx, group, pod, status)
 	s.setLink(l)
 	defer s.setLink(nil)
 	if err := s.startSync(groupCtx, group, l, cancel); err != nil {

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/sshclient"
@@ -71,6 +74,32 @@ func (w *statusWatch) await(ctx context.Context, condition func(config.Status) b
 			return last, context.Cause(ctx)
 		}
 	}
+}
+
+// agentStart tells one run of an agent from another.
+type agentStart struct {
+	pod string
+	at  time.Time
+}
+
+// tellRestart says why the agent ended, if it did so under the last connection:
+// the cluster hears of that when it runs again.
+func (s *Session) tellRestart(ctx context.Context, group *errgroup.Group, pod string, status *statusWatch) {
+	st, err := status.await(ctx, func(config.Status) bool { return true })
+	if err != nil {
+		return
+	}
+	before := s.agent
+	s.agent = agentStart{pod, st.Started}
+	if before.pod != pod || before.at.Equal(st.Started) {
+		return
+	}
+	group.Go(func() error {
+		if why := s.Environment.Crash(ctx, pod, config.SidecarContainer, before.at); why != "" {
+			s.Console.Warn("the agent had ended: %s", why)
+		}
+		return nil
+	})
 }
 
 // FollowStatus reports the agent's status, at once and at each change, until

@@ -1,7 +1,6 @@
 package workload
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -28,6 +27,9 @@ func (f *Found) Holder() string {
 const (
 	terminationPatience = 10 * time.Second
 	terminationInterval = 100 * time.Millisecond
+	// evictionPatience is how long after the end of a container that was told to
+	// end its pod may be said to have failed.
+	evictionPatience = 2 * time.Second
 )
 
 // Termination says in a few words why a container ended that ran at a moment:
@@ -36,6 +38,7 @@ const (
 func (c *Client) Termination(ctx context.Context, pod, container string, ran time.Time) string {
 	ctx, cancel := context.WithTimeout(ctx, terminationPatience)
 	defer cancel()
+	var good time.Time // when it was first seen to have ended well
 	for {
 		p, err := c.Kube.CoreV1().Pods(c.Namespace).Get(ctx, pod, metav1.GetOptions{})
 		switch {
@@ -44,8 +47,16 @@ func (c *Client) Termination(ctx context.Context, pod, container string, ran tim
 		case err != nil:
 			return ""
 		}
-		if reason := cmp.Or(ending(p), terminated(p, container, ran)); reason != "" {
+		if reason := ending(p); reason != "" {
 			return reason
+		}
+		if t := terminated(p, container, ran); t != nil {
+			if t.ExitCode == 0 && good.IsZero() {
+				good = time.Now()
+			}
+			if t.ExitCode != 0 || time.Since(good) > evictionPatience {
+				return fmt.Sprintf("%s, exit code %d", t.Reason, t.ExitCode)
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -75,9 +86,10 @@ func ending(p *corev1.Pod) string {
 	return strings.TrimRight(strings.Join(said, ": "), ". ")
 }
 
-// terminated finds the end of a container in what the kubelet has told.
-func terminated(p *corev1.Pod, container string, ran time.Time) string {
-	for _, s := range p.Status.ContainerStatuses {
+// terminated finds the end of a container in what the kubelet has told; nil when it
+// is not there.
+func terminated(p *corev1.Pod, container string, ran time.Time) *corev1.ContainerStateTerminated {
+	for _, s := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
 		if s.Name != container {
 			continue
 		}
@@ -85,11 +97,11 @@ func terminated(p *corev1.Pod, container string, ran time.Time) string {
 			// The kubelet tells whole seconds. An older end is an earlier
 			// container's.
 			if t != nil && !t.FinishedAt.Time.Before(ran.Truncate(time.Second)) {
-				return fmt.Sprintf("%s, exit code %d", t.Reason, t.ExitCode)
+				return t
 			}
 		}
 	}
-	return ""
+	return nil
 }
 
 // Workdir returns the working directory of a workload's container, that in
