@@ -211,7 +211,7 @@ func tellRevert(c *console.Console, r workload.Revert) {
 }
 
 // Crash says why a container ended, the dev container where none is named.
-func (e *environment) Crash(ctx context.Context, pod, container string, ran time.Time) string {
+func (e *environment) Crash(ctx context.Context, pod, container string, ran time.Time) (reason string, ends bool) {
 	return e.workloads.Termination(ctx, pod, cmp.Or(container, e.swapped.Container), ran)
 }
 

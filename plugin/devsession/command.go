@@ -1,6 +1,7 @@
 package devsession
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -8,6 +9,9 @@ import (
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/sshclient"
 )
+
+// errPodEnds is why a connection is given up that would end with its pod.
+var errPodEnds = errors.New("its pod ends")
 
 // runCommand runs the command to its end. When the dev container ends under
 // it, it says why, waits for the container's restart and runs it again.
@@ -38,16 +42,24 @@ func (s *Session) runCommand(ctx context.Context, client *sshclient.Client, stat
 			}
 			continue
 		case ended:
-			s.settle(ctx)
+			s.tellAway(s.bringHome(ctx))
 			return err
 		case exit == nil:
 			return lostError(err)
 		}
-		reason := s.Environment.Crash(ctx, pod, "", before.Runner.Started)
+		// What it wrote last is worth more than why it ended.
+		home := make(chan error, 1)
+		go func() { home <- s.bringHome(ctx) }()
+		reason, ends := s.Environment.Crash(ctx, pod, "", before.Runner.Started)
 		if reason == "" {
-			reason = exit.Message
+			s.unexplained = containerStart{pod, before.Runner.Started}
 		}
-		s.Console.Warn("the development container ended: %s; running the command again when it is back", reason)
+		s.Console.Warn("the development container ended: %s; running the command again when it is back", cmp.Or(reason, exit.Message))
+		if ends {
+			// The next pod need not wait for the sidecar's end.
+			s.tellAway(<-home)
+			return cause(ctx, lostError(errPodEnds))
+		}
 		if err := pause.wait(ctx, nil); err != nil {
 			return err
 		}

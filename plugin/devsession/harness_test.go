@@ -68,6 +68,8 @@ type cluster struct {
 	wait     func(ctx context.Context, scheduled func(string)) error
 	// taken ends the claim on the environment.
 	taken chan error
+	// ends says that the pod ends with its containers.
+	ends bool
 }
 
 func (c *cluster) Activate(ctx context.Context) error {
@@ -95,8 +97,8 @@ func (c *cluster) Hold(ctx context.Context) error {
 	}
 }
 
-func (c *cluster) Crash(_ context.Context, _, container string, _ time.Time) string {
-	return strings.TrimSpace("OOMKilled " + container)
+func (c *cluster) Crash(context.Context, string, string, time.Time) (string, bool) {
+	return "OOMKilled", c.ends
 }
 
 // up is a session under test.

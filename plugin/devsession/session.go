@@ -34,8 +34,8 @@ type Environment interface {
 	Hold(ctx context.Context) error
 	// Crash says why a container of the pod ended that ran at a moment, such as
 	// "OOMKilled"; empty when that cannot be learned. Without a name it is the
-	// development container.
-	Crash(ctx context.Context, pod, container string, ran time.Time) string
+	// development container. ends tells that the pod ends as a whole.
+	Crash(ctx context.Context, pod, container string, ran time.Time) (reason string, ends bool)
 }
 
 // Command is the user's command.
@@ -79,8 +79,9 @@ type standing struct {
 	link   link
 	pulse  pulse
 	worked bool
-	// agent is the one that was connected to last.
-	agent agentStart
+	// agent is the one that was connected to last, unexplained the dev container
+	// of which nobody knows yet why it ended.
+	agent, unexplained containerStart
 }
 
 // errLost wraps what ended a connection that had worked.
@@ -219,6 +220,8 @@ func (s *Session) attempt(ctx context.Context) error {
 		cancel(nil)
 		part(l, group)
 	}()
+	s.tellEnd(groupCtx, group, "", s.unexplained)
+	s.unexplained = containerStart{}
 	start := s.Console.Start()
 	// From the command's start on the terminal is the command's.
 	var running atomic.Bool

@@ -353,6 +353,28 @@ func TestCrashedContainerIsAwaited(t *testing.T) {
 	}
 }
 
+// TestEndingPodIsLeft ends a pod whose sidecar lives on: it is left for the next
+// one, with what was written last.
+func TestEndingPodIsLeft(t *testing.T) {
+	p := newPod(t)
+	u := p.session("echo ready; cat")
+	u.cluster.ends = true
+	u.start()
+	u.writes("ready\n")
+	write(t, filepath.Join(p.Workdir, "last"), "words")
+	p.StopRunner()
+	u.shows("its pod ends; reconnecting to api")
+	if got := read(t, p.path("last")); got != "words" {
+		t.Errorf("what was written last is %q", got)
+	}
+	p.StartRunner()
+	u.writes("ready\nready\n")
+	_ = u.stdin.Close()
+	if err := u.end(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestFailuresThatEndTheSession(t *testing.T) {
 	broken := errors.New("broken for good")
 	for name, prepare := range map[string]func(p *pod, u *up){

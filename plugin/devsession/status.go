@@ -1,6 +1,7 @@
 package devsession
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -76,8 +77,8 @@ func (w *statusWatch) await(ctx context.Context, condition func(config.Status) b
 	}
 }
 
-// agentStart tells one run of an agent from another.
-type agentStart struct {
+// containerStart tells one run of a container from another.
+type containerStart struct {
 	pod string
 	at  time.Time
 }
@@ -90,13 +91,22 @@ func (s *Session) tellRestart(ctx context.Context, group *errgroup.Group, pod st
 		return
 	}
 	before := s.agent
-	s.agent = agentStart{pod, st.Started}
-	if before.pod != pod || before.at.Equal(st.Started) {
+	s.agent = containerStart{pod, st.Started}
+	if before.pod == pod && !before.at.Equal(st.Started) {
+		s.tellEnd(ctx, group, config.SidecarContainer, before)
+	}
+}
+
+// tellEnd says why a container ended as soon as the cluster knows, which may be
+// when the connection that was lost with it is back.
+func (s *Session) tellEnd(ctx context.Context, group *errgroup.Group, container string, run containerStart) {
+	name := cmp.Or(container, "development container")
+	if run.pod == "" {
 		return
 	}
 	group.Go(func() error {
-		if why := s.Environment.Crash(ctx, pod, config.SidecarContainer, before.at); why != "" {
-			s.Console.Warn("the agent had ended: %s", why)
+		if why, _ := s.Environment.Crash(ctx, run.pod, container, run.at); why != "" {
+			s.Console.Warn("the %s had ended: %s", name, why)
 		}
 		return nil
 	})

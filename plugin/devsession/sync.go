@@ -174,14 +174,19 @@ func settle(ctx context.Context, folders []*Folder) error {
 	return group.Wait()
 }
 
-// settle brings what the command wrote back to the laptop before the session
-// ends, within a bound: an end that hangs is worse than a late file, which the
-// next start brings.
-func (s *Session) settle(ctx context.Context) {
+// bringHome brings what the command wrote back to the laptop before the session,
+// or its pod, ends, within a bound: an end that hangs is worse than a late file,
+// which the next start brings.
+func (s *Session) bringHome(ctx context.Context) error {
 	const patience = 10 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if err := settle(ctx, s.Folders); err != nil && !errors.Is(err, context.Canceled) {
+	return settle(ctx, s.Folders)
+}
+
+// tellAway says that bringHome may have left something behind.
+func (s *Session) tellAway(err error) {
+	if err != nil && !errors.Is(err, context.Canceled) {
 		s.Console.Warn("what the command wrote last may not be on this machine yet: %v", err)
 	}
 }

@@ -33,9 +33,9 @@ const (
 )
 
 // Termination says in a few words why a container ended that ran at a moment:
-// OOMKilled, or its reason and exit code, or that its pod ends. It waits a
-// moment for the kubelet to tell; empty when that does not, or cannot be asked.
-func (c *Client) Termination(ctx context.Context, pod, container string, ran time.Time) string {
+// OOMKilled, or its reason and exit code, or that its pod ends as a whole. It waits
+// a moment for the kubelet to tell; empty when that does not, or cannot be asked.
+func (c *Client) Termination(ctx context.Context, pod, container string, ran time.Time) (reason string, ends bool) {
 	ctx, cancel := context.WithTimeout(ctx, terminationPatience)
 	defer cancel()
 	var good time.Time // when it was first seen to have ended well
@@ -43,24 +43,24 @@ func (c *Client) Termination(ctx context.Context, pod, container string, ran tim
 		p, err := c.Kube.CoreV1().Pods(c.Namespace).Get(ctx, pod, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err):
-			return "its pod was deleted"
+			return "its pod was deleted", true
 		case err != nil:
-			return ""
+			return "", false
 		}
 		if reason := ending(p); reason != "" {
-			return reason
+			return reason, true
 		}
 		if t := terminated(p, container, ran); t != nil {
 			if t.ExitCode == 0 && good.IsZero() {
 				good = time.Now()
 			}
 			if t.ExitCode != 0 || time.Since(good) > evictionPatience {
-				return fmt.Sprintf("%s, exit code %d", t.Reason, t.ExitCode)
+				return fmt.Sprintf("%s, exit code %d", t.Reason, t.ExitCode), false
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return ""
+			return "", false
 		case <-time.After(terminationInterval):
 		}
 	}
