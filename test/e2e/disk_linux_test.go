@@ -43,14 +43,10 @@ func TestPodsDiskFull(t *testing.T) {
 func TestLaptopsDiskFull(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	inside := p.smallHome()
+	r := p.smallHome()
 	p.podFromElsewhere(manifest)
 	tr := newTrial(p)
-	tr.home = tr.open(inside(p.Home))
-	tr.laptop = newAuthor("laptop", tr.open(inside(p.src)))
-	if err := tr.laptop.root.WriteFile("okteto.yaml", []byte(manifest), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	tr.moveHome(r)
 	tr.fillUp(tr.pod, tr.home, "the disk is full on the laptop")
 }
 
@@ -78,15 +74,7 @@ func (tr *trial) fillUp(writer *author, rest *os.Root, reason string) {
 	}
 	stopped()
 	if rest != nil {
-		filler, err := rest.Create("filler")
-		if err != nil {
-			tr.t.Fatal(err)
-		}
-		if n, err := io.Copy(filler, rand.Reader); err == nil {
-			tr.t.Fatalf("%d bytes more fit the disk", n)
-		}
-		filler.Close()
-		defer rest.Remove("filler")
+		defer tr.fill(rest)()
 	}
 	writer.replace(treePath(1))
 	writer.replace("edits/new.txt")
@@ -104,6 +92,30 @@ func (tr *trial) fillUp(writer *author, rest *os.Root, reason string) {
 	}
 	eventually(tr.t, "sync goes on when there is room", func() bool { return tr.flush().code == 0 })
 	tr.converged()
+}
+
+// fill takes the rest of a disk until the function is called that it returns.
+func (tr *trial) fill(root *os.Root) (free func()) {
+	tr.t.Helper()
+	filler, err := root.Create("filler")
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	if n, err := io.Copy(filler, rand.Reader); err == nil {
+		tr.t.Fatalf("%d bytes more fit the disk", n)
+	}
+	filler.Close()
+	return func() { _ = root.Remove("filler") }
+}
+
+// moveHome leads the laptop's user to the home folder that is seen in a room.
+func (tr *trial) moveHome(r *room) {
+	tr.t.Helper()
+	tr.home = tr.open(r.inside(tr.Home))
+	tr.laptop = newAuthor("laptop", tr.open(r.inside(tr.src)))
+	if err := tr.laptop.root.WriteFile("okteto.yaml", []byte(manifest), 0o644); err != nil {
+		tr.t.Fatal(err)
+	}
 }
 
 // smallVolume makes a volume of the storage class that is called as the
@@ -155,18 +167,42 @@ spec:
 	})
 }
 
+// room is a mount namespace that the plugin runs in.
+type room struct{ pid int }
+
+// inside returns where a path of it is seen from here.
+func (r *room) inside(path string) string { return fmt.Sprintf("/proc/%d/root%s", r.pid, path) }
+
+// mount runs mount(8) in it.
+func (r *room) mount(args ...string) error {
+	args = append([]string{"-t", fmt.Sprint(r.pid), "-m", "mount"}, args...)
+	out, err := exec.Command("nsenter", args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("nsenter %v: %w: %s", args, err, out)
+	}
+	return nil
+}
+
 // smallHome puts the user's home folder, and in it the source folder, on a small
 // file system in a mount namespace of its own, which ends with the test however
-// that ends. The plugin runs in it. The function returns where a path of it is
-// seen from here.
-func (p *place) smallHome() (inside func(string) string) {
+// that ends. The plugin runs in it.
+func (p *place) smallHome() *room {
 	p.t.Helper()
 	p.src = filepath.Join(p.Home, "src")
 	if err := os.Mkdir(p.src, 0o755); err != nil {
 		p.t.Fatal(err)
 	}
-	holder := exec.Command("unshare", "--mount", "sh", "-c",
-		`mount -t tmpfs -o `+smallDisk+` tmpfs "$0" && mkdir "$0/src" && echo mounted && exec cat`, p.Home)
+	pid := p.hold("unshare", "--mount", "sh", "-c",
+		`mount -t tmpfs -o `+smallDisk+` tmpfs "$0" && mkdir "$0/src" && echo ready && exec cat`, p.Home)
+	p.wrapPlugin(fmt.Sprintf(`exec nsenter -t %d -m sh -c 'cd "$0" && exec "$@"' "$(pwd)" '%s' "$@"`, pid, p.Plugin))
+	return &room{pid}
+}
+
+// hold runs what keeps a namespace until the test ends, and returns its process
+// when it has written a line.
+func (p *place) hold(name string, args ...string) int {
+	p.t.Helper()
+	holder := exec.Command(name, args...)
 	in, err := holder.StdinPipe()
 	if err != nil {
 		p.t.Fatal(err)
@@ -183,12 +219,16 @@ func (p *place) smallHome() (inside func(string) string) {
 		_ = holder.Wait()
 	})
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		p.t.Skipf("mounting a small file system: %q, %v", line, err)
+		p.t.Skipf("%s: %q, %v", holder, line, err)
 	}
-	script := fmt.Sprintf("#!/bin/sh\nexec nsenter -t %d -m sh -c 'cd \"$0\" && exec \"$@\"' \"$(pwd)\" '%s' \"$@\"\n", holder.Process.Pid, p.Plugin)
+	return holder.Process.Pid
+}
+
+// wrapPlugin has a line of shell run the plugin.
+func (p *place) wrapPlugin(line string) {
+	p.t.Helper()
 	p.Plugin = filepath.Join(p.t.TempDir(), "plugin")
-	if err := os.WriteFile(p.Plugin, []byte(script), 0o755); err != nil {
+	if err := os.WriteFile(p.Plugin, []byte("#!/bin/sh\n"+line+"\n"), 0o755); err != nil {
 		p.t.Fatal(err)
 	}
-	return func(path string) string { return fmt.Sprintf("/proc/%d/root%s", holder.Process.Pid, path) }
 }

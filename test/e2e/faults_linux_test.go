@@ -20,15 +20,19 @@ import (
 type fault struct {
 	// name is what it is called, how what is done, in a few words.
 	name, how string
-	// prepare, when not nil, is done before `up` starts.
+	// before, when not nil, is done before there is a pod, and returns lines that
+	// the manifest has more. prepare, when not nil, is done before `up` starts.
+	before  func(*place) string
 	prepare func(*ordeal)
 	// inflict returns when the fault is over; at once, when there is nothing to
 	// wait for; when it was felt, when it lasts.
 	inflict func(*ordeal)
+	// says is what `up` has to say of it; empty for anything.
+	says string
 	// lasts: recovery is to work as ever while the fault goes on.
 	lasts bool
-	// restarts: the command's process ends of it and `up` starts it again. What
-	// is typed waits until then.
+	// restarts: the command's process ends of it, and `up`, or another one, starts
+	// it again before inflict returns. Nobody works until then.
 	restarts bool
 	// alone: the whole cluster suffers, so that no other test may run beside.
 	alone bool
@@ -36,7 +40,7 @@ type fault struct {
 
 // faults are all rows, in their order.
 func faults() []fault {
-	return slices.Concat(networkFaults(), laptopFaults())
+	return slices.Concat(networkFaults(), laptopFaults(), podFaults(), machineFaults())
 }
 
 // TestFaults inflicts every fault that concerns nobody else, and TestFaultsAlone
@@ -98,8 +102,11 @@ type ordeal struct {
 	// typed are the lines, steps counts the bits of work.
 	typed []string
 	steps int
-	// also is what other commands than this `up` said.
+	// also is what others said than the `up` that runs in the end.
 	also string
+	// took is how long it was until things went on, from inflict where that waits
+	// for it.
+	took time.Duration
 	// outputs are what the commands of each `up` wrote.
 	outputs []fmt.Stringer
 	failed  error
@@ -112,7 +119,11 @@ func newOrdeal(t *testing.T, f fault) *ordeal {
 	o := &ordeal{fault: f}
 	proxy, kubeconfig := p.outage()
 	o.proxy = proxy
-	p.podFromElsewhere(manifest)
+	lines := manifest
+	if f.before != nil {
+		lines += f.before(p)
+	}
+	p.podFromElsewhere(lines)
 	o.trial = newTrial(p, "--kubeconfig", kubeconfig)
 	if f.prepare != nil {
 		f.prepare(o)
@@ -147,14 +158,17 @@ func (o *ordeal) undergo() string {
 		stop = o.work()
 	}
 	o.await(o.step(true))
-	took := time.Since(over)
+	if o.took == 0 {
+		o.took = time.Since(over)
+	}
 	o.stepped(after)
 	stop()
 	o.await(o.step(true))
+	o.up.err(o.says)
 	if up != o.up {
 		said = 0
 	}
-	seen := o.up.Stderr.String()[said:] + o.also
+	seen := o.also + "\n" + o.up.Stderr.String()[said:]
 	if r := o.flush(); r.code != 0 {
 		o.t.Errorf("sync flush: exit code %d\n%s", r.code, r.stderr)
 	}
@@ -166,7 +180,7 @@ func (o *ordeal) undergo() string {
 	if o.failed != nil {
 		o.t.Error(o.failed)
 	}
-	return o.row(seen, took, o.heard())
+	return o.row(seen, o.heard())
 }
 
 // work has both users work until stop is called.
@@ -271,7 +285,7 @@ func (o *ordeal) heard() (lines int) {
 	}
 	want := len(o.outputs)
 	if o.restarts {
-		want++
+		want = 2
 	}
 	if starts != want {
 		o.t.Errorf("the command was started %d times, want %d", starts, want)
@@ -288,15 +302,16 @@ func scan(text, format string, into ...any) bool {
 }
 
 // row renders what was seen.
-func (o *ordeal) row(seen string, took time.Duration, lines int) string {
-	after := fmt.Sprintf("%.2g s", max(took.Seconds(), 0.01))
-	if took > 10*time.Second {
-		after = fmt.Sprintf("%.0f s", took.Seconds())
+func (o *ordeal) row(seen string, lines int) string {
+	after := fmt.Sprintf("%.2g s", max(o.took.Seconds(), 0.01))
+	if o.took > 10*time.Second {
+		after = fmt.Sprintf("%.0f s", o.took.Seconds())
 	}
 	if o.lasts {
 		after += " each time, while it lasts"
 	}
 	lost := fmt.Sprintf("nothing of %d files and %d lines", len(o.laptop.owed)+len(o.pod.owed), lines)
+	seen = strings.ReplaceAll(seen, o.src, "~/shop")
 	return fmt.Sprintf("| **%s**: %s | %s | %s | %s |", o.name, o.how, shown(seen), after, lost)
 }
 
@@ -306,12 +321,14 @@ func shown(said string) string {
 	pod := regexp.MustCompile(`api-okteto-[0-9a-z]+-[0-9a-z]{5}`)
 	local := regexp.MustCompile(`127\.0\.0\.1:\d+(->127\.0\.0\.1:\d+)?`)
 	own := regexp.MustCompile(`e2e-[0-9a-f]{6}`)
+	runtime := regexp.MustCompile(`[0-9a-f]{64}|"/\S*/netns/\S*"`)
 	var all []string
 	for line := range strings.Lines(said) {
 		line = duration.ReplaceAllString(strings.TrimSpace(line), "")
 		line = pod.ReplaceAllString(line, "api-okteto-…")
 		line = local.ReplaceAllString(line, "…")
 		line = own.ReplaceAllString(line, "shop")
+		line = runtime.ReplaceAllString(line, "…")
 		if line != "" && !slices.Contains(all, line) {
 			all = append(all, line)
 		}
