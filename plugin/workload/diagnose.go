@@ -205,7 +205,7 @@ func (v *view) verdict(until Level) verdict {
 }
 
 // current returns the newest pod of the target that is not being deleted and
-// has not failed as a whole, as one does that its node evicts or refuses:
+// has not ended as a whole, as one does that its node evicts or refuses:
 // another is made in its place.
 func (v *view) current() *corev1.Pod {
 	var newest *corev1.Pod
@@ -213,8 +213,8 @@ func (v *view) current() *corev1.Pod {
 		if v.target.Hash != "" && p.Annotations[AnnotationTemplate] != v.target.Hash {
 			continue
 		}
-		if p.Status.Phase == corev1.PodFailed {
-			v.trouble = strings.TrimSpace(fmt.Sprintf("pod %s failed: %s %s", p.Name, p.Status.Reason, p.Status.Message))
+		if p.Status.Phase == corev1.PodFailed || p.Status.Phase == corev1.PodSucceeded {
+			v.trouble = strings.TrimSpace(fmt.Sprintf("pod %s has ended: %s %s", p.Name, p.Status.Reason, p.Status.Message))
 			continue
 		}
 		if p.DeletionTimestamp != nil {

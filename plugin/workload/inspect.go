@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 )
 
 // Holder returns who holds the dev environment's Lease at the moment; empty
@@ -48,6 +50,9 @@ func (c *Client) Termination(ctx context.Context, pod, container string, ran tim
 			return "", false
 		}
 		if reason := ending(p); reason != "" {
+			if p.Status.Phase == corev1.PodSucceeded {
+				reason += c.evicted(ctx, pod)
+			}
 			return reason, true
 		}
 		if t := terminated(p, container, ran); t != nil {
@@ -66,6 +71,17 @@ func (c *Client) Termination(ctx context.Context, pod, container string, ran tim
 	}
 }
 
+// evicted says, as the end of a sentence, why a pod was evicted of whose status that
+// is no part any more; empty when it was not, or nobody may be told.
+func (c *Client) evicted(ctx context.Context, pod string) string {
+	of := fields.Set{"involvedObject.name": pod, "reason": "Evicted"}.String()
+	l, err := c.Kube.CoreV1().Events(c.Namespace).List(ctx, metav1.ListOptions{FieldSelector: of})
+	if err != nil || len(l.Items) == 0 {
+		return ""
+	}
+	return ": Evicted: " + strings.TrimRight(l.Items[0].Message, ". ")
+}
+
 // ending says why a pod ends as a whole, in the words of whoever ends it where
 // those are known, as an eviction's are; empty while it does not.
 func ending(p *corev1.Pod) string {
@@ -77,8 +93,10 @@ func ending(p *corev1.Pod) string {
 	}
 	parts := []string{"its pod is being deleted", by}
 	switch {
-	case p.Status.Phase == corev1.PodFailed && p.Status.Reason != "":
-		parts = []string{"its pod has failed", p.Status.Reason, p.Status.Message}
+	case p.Status.Phase == corev1.PodFailed:
+		parts = []string{"its pod has failed", p.Status.Reason, cmp.Or(p.Status.Message, by)}
+	case p.Status.Phase == corev1.PodSucceeded: // all ended well when they were told to
+		parts = []string{"its pod has ended"}
 	case p.DeletionTimestamp == nil:
 		return ""
 	}

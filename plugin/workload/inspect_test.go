@@ -51,6 +51,7 @@ func TestEnding(t *testing.T) {
 			ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: &now},
 			Status:     corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{evicted}},
 		},
+		"its pod has ended": {Status: corev1.PodStatus{Phase: corev1.PodSucceeded}},
 		"its pod has failed: Evicted: The node was low on resource: memory": {
 			Status: corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted", Message: "The node was low on resource: memory. "},
 		},

@@ -42,7 +42,7 @@ func podFaults() []fault {
 		},
 		{
 			name: "pod evicted by its node", how: "it writes more than its `ephemeral-storage` allows", restarts: true,
-			says:   "its pod has failed: Evicted: Pod ephemeral local storage usage exceeds",
+			says:   ": Evicted: Pod ephemeral local storage usage exceeds",
 			before: little("ephemeral-storage"),
 			inflict: func(o *ordeal) {
 				o.replaced(func(pod string) {
