@@ -123,16 +123,16 @@ func (c *cluster) answer(query []byte) []byte {
 	q := m.Questions[0]
 	m.Response, m.RCode = true, dnsmessage.RCodeNameError
 	header := dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: 5}
-	switch name := q.Name.String(); {
-	case name == "web.shop.svc.cluster.local.":
+	switch q.Name.String() {
+	case "web.shop.svc.cluster.local.":
 		m.RCode = dnsmessage.RCodeSuccess
 		if q.Type == dnsmessage.TypeA {
 			m.Answers = []dnsmessage.Resource{{Header: header, Body: &dnsmessage.AResource{A: [4]byte{10, 96, 0, 7}}}}
 		}
-	case name == "9.0.96.10.in-addr.arpa.":
+	case "9.0.96.10.in-addr.arpa.":
 		m.RCode = dnsmessage.RCodeSuccess
 		m.Answers = []dnsmessage.Resource{{Header: header, Body: &dnsmessage.PTRResource{PTR: dnsmessage.MustNewName("db.shop.svc.cluster.local.")}}}
-	case name == "many.corp.example.":
+	case "many.corp.example.":
 		m.RCode = dnsmessage.RCodeSuccess
 		for i := range 100 {
 			m.Answers = append(m.Answers, dnsmessage.Resource{Header: header, Body: &dnsmessage.AResource{A: [4]byte{10, 0, 1, byte(i)}}})

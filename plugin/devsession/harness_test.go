@@ -56,8 +56,8 @@ func (p *pod) path(name string) string { return filepath.Join(p.Dir, "laptop", n
 func (p *pod) connector() *Connector {
 	return &Connector{
 		Signer:    p.Signer,
-		Dial:      func(ctx context.Context, _ string) (net.Conn, error) { return p.Pod.Dial(ctx) },
-		HostKey:   func(ctx context.Context, _ string) (ssh.PublicKey, error) { return p.Pod.HostKey(ctx) },
+		Dial:      func(ctx context.Context, _ string) (net.Conn, error) { return p.Dial(ctx) },
+		HostKey:   func(ctx context.Context, _ string) (ssh.PublicKey, error) { return p.HostKey(ctx) },
 		Authorize: func(context.Context, string) error { return nil },
 	}
 }

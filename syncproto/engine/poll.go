@@ -107,7 +107,7 @@ func (r *replica) widen(w *watch.Watcher) []string {
 	// A tree that is being filled needs more and more.
 	if g.Limit != nil && g.Limit.Needed > 2*r.needed {
 		r.needed = g.Limit.Needed
-		r.warn(fmt.Sprintf("%s; until then %d folders and what is below them are scanned every few seconds; raise the limit: %s",
+		r.warn(fmt.Sprintf("%s; until then the folders that are left (%d) and what is below them are scanned every few seconds; raise the limit: %s",
 			g.Limit, len(g.Folders), g.Limit.Hint()))
 	}
 	return g.Folders
