@@ -180,8 +180,7 @@ func (a *attachment) send() {
 	buf := make([]byte, frame.HeaderSize+attach.MaxData)
 	for b := a.next(buf); b != nil; b = a.next(buf) {
 		if _, err := a.conn.Write(b); err != nil {
-			a.conn.Close()
-			return
+			return // receive hears what the client said before it left
 		}
 	}
 }
@@ -232,6 +231,10 @@ func (a *attachment) receive(in *bufio.Reader) error {
 				a.held.process.signal(string(payload))
 			}
 		case attach.HangUp:
+			// A client that takes no more output must not hold up the end.
+			a.held.mu.Lock()
+			a.leave()
+			a.held.mu.Unlock()
 			a.held.hangUp()
 			<-a.held.ended
 			a.held.forget()

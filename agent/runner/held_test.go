@@ -449,7 +449,7 @@ func TestRelay(t *testing.T) {
 		"too much":      {[]byte("\x0c\xff\xff\xff\xff"), "gone"},
 	} {
 		var to bytes.Buffer
-		_ = relay(&to, bytes.NewReader(test.from))
+		_, _ = relay(&to, bytes.NewReader(test.from))
 		var got []string
 		for {
 			kind, payload, err := attach.Read(&to)

@@ -29,18 +29,24 @@ func (c *Client) Attach(ctx context.Context, extra Attach, client io.ReadWriter)
 	if _, err := conn.Write(b); ignoreClosed(err) != nil {
 		return err
 	}
+	heard := make(chan struct{})
 	go func() {
+		defer close(heard)
 		// To the end of what the client has sent: its last word is that it has
-		// received the exit.
+		// received the exit, or that the process is to end.
 		_, _ = io.Copy(conn, client)
 		conn.Close()
 	}()
-	return relay(client, conn)
+	left, err := relay(client, conn)
+	if left {
+		<-heard
+	}
+	return err
 }
 
 // relay passes whole frames on, so that the client can be told when the runner
-// ends among them.
-func relay(client io.Writer, from io.Reader) error {
+// ends among them. left tells that the client takes no more.
+func relay(client io.Writer, from io.Reader) (left bool, err error) {
 	in := bufio.NewReaderSize(from, MaxData)
 	buf := make([]byte, frame.HeaderSize+attach.MaxMessage)
 	for last := attach.Type(0); ; last = attach.Type(buf[0]) {
@@ -48,14 +54,14 @@ func relay(client io.Writer, from io.Reader) error {
 		if err != nil {
 			switch last {
 			case attach.Exit, attach.Refused, attach.Sessions:
-				return nil
+				return false, nil
 			}
 			// A client that has left is not told, and need not be.
 			_ = attach.WriteJSON(client, attach.Refused, attach.Refusal{Code: attach.CodeGone, Message: ErrGone.Error()})
-			return ignoreClosed(err)
+			return false, ignoreClosed(err)
 		}
 		if _, err := client.Write(buf[:n]); err != nil {
-			return ignoreClosed(err)
+			return true, ignoreClosed(err)
 		}
 	}
 }

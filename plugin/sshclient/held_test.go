@@ -217,8 +217,8 @@ func TestClosedOutput(t *testing.T) {
 	if !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("Attach fails with %v", err)
 	}
-	for {
-		sessions, err := client.Sessions(bounded(t))
+	for ctx := bounded(t); ; {
+		sessions, err := client.Sessions(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
