@@ -5,11 +5,11 @@ package hybrid
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"runtime"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -39,13 +39,15 @@ func (g *group) run(path string, argv []string, attr *os.ProcAttr, remove string
 	if g.terminal != nil {
 		attr.Sys.Foreground, attr.Sys.Ctty = true, g.terminal.fd
 	}
+	g.guard = startGuard(remove)
 	p, err := os.StartProcess(path, argv, attr)
 	if err != nil {
+		g.guard.dismiss()
 		return Exit{}, err
 	}
 	g.pid = p.Pid
+	g.guard.watch(g.pid)
 	_ = p.Release() // waited for below, where stopping shows too
-	g.guard = startGuard(g.pid, remove)
 	started()
 	defer g.terminal.takeBack()
 	for {
@@ -117,18 +119,19 @@ type guard struct {
 	lifeline io.WriteCloser
 }
 
-// guardScript ends the group $1 and removes the folder $2, if any, when its input
-// ends without a word.
-const guardScript = `read -r _ && exit
-kill -s TERM -- "-$1"
+// guardScript reads the number of a group; when its input ends without a further
+// word it ends that, and removes the folder $1, if any.
+const guardScript = `read -r group && [ -n "$group" ] || exit
+read -r _ && exit
+kill -s TERM -- "-$group"
 sleep 1
-kill -s KILL -- "-$1"
-[ -z "$2" ] || rm -rf -- "$2"`
+kill -s KILL -- "-$group"
+[ -z "$1" ] || rm -rf -- "$1"`
 
 // startGuard returns nil where there is no shell: on Linux the leader of the
 // group ends with this process all the same.
-func startGuard(pgid int, remove string) *guard {
-	cmd := exec.Command("/bin/sh", "-c", guardScript, "sh", strconv.Itoa(pgid), remove)
+func startGuard(remove string) *guard {
+	cmd := exec.Command("/bin/sh", "-c", guardScript, "sh", remove)
 	cmd.Dir = "/"
 	// The signals of the terminal are not for it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -137,6 +140,13 @@ func startGuard(pgid int, remove string) *guard {
 		return nil
 	}
 	return &guard{cmd, lifeline}
+}
+
+// watch names the group, which has just been started.
+func (g *guard) watch(pgid int) {
+	if g != nil {
+		_, _ = fmt.Fprintln(g.lifeline, pgid)
+	}
 }
 
 // dismiss ends the guard: there is nothing left for it to do.
