@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -266,7 +267,7 @@ func (r *run) outside() error {
 	return nil
 }
 
-// tree describes every entry of a side.
+// tree describes every entry of a side that is to be on both.
 func (r *run) tree(pod bool) map[string]string {
 	u := r.users[0]
 	if pod {
@@ -276,7 +277,7 @@ func (r *run) tree(pod bool) map[string]string {
 	walk(u.root, ".", func(p string, info fs.FileInfo) {
 		mode := info.Mode()
 		switch {
-		case p == ".":
+		case p == ".", path.Base(p) == besideName:
 		case mode.IsRegular():
 			b, _ := u.root.ReadFile(p)
 			tree[p] = mode.String() + " " + string(b)

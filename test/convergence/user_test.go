@@ -116,10 +116,15 @@ func (u *user) write(o op, flag int) {
 	}
 }
 
+// besideName is what careful programs call a file until it is whole. Sync leaves
+// it out by default: where the way to it changes meanwhile, such as through a link,
+// one may stay on its side.
+const besideName = ".beside~"
+
 // replace writes beside and renames, as careful programs do.
 func (u *user) replace(o op) {
 	u.parent(o.path)
-	beside := path.Join(path.Dir(o.path), ".beside~")
+	beside := path.Join(path.Dir(o.path), besideName)
 	name, b := u.fresh(o.n)
 	if u.root.WriteFile(beside, b, 0o644) != nil {
 		return
