@@ -13,7 +13,7 @@ STATIC := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w"
 # Random runs of the sync engine; SEED comes from the environment.
 SOAK := $(GO) test -count=1 -v -run '^(TestConvergence|TestKilledAnywhere)$$'
 
-E2E := $(GO) test -count=1 -timeout 40m -tags e2e
+E2E := $(GO) test -count=1 -timeout 60m -tags e2e
 # Tests of the cluster that no other may run beside.
 ALONE := ^(TestContainerRuntimeKilledWhileSyncing|TestFaultsAlone)$$
 
