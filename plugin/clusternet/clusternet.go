@@ -97,8 +97,7 @@ func (d *Doors) Serve(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	defer context.AfterFunc(ctx, func() { _ = d.Close() })()
 	group.Go(func() error { return d.serveProxy(ctx) })
-	group.Go(func() error { return d.dns.serveUDP(ctx) })
-	group.Go(func() error { return d.dns.serveTCP(ctx) })
+	group.Go(func() error { return d.dns.serve(ctx) })
 	return group.Wait()
 }
 

@@ -56,6 +56,15 @@ func (s *nameServer) address() string { return s.stream.Addr().String() }
 
 func (s *nameServer) close() error { return errors.Join(s.packets.Close(), s.stream.Close()) }
 
+// serve answers until ctx ends, or one of the two, then closes both.
+func (s *nameServer) serve(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	defer context.AfterFunc(ctx, func() { _ = s.close() })()
+	group.Go(func() error { return s.serveUDP(ctx) })
+	group.Go(func() error { return s.serveTCP(ctx) })
+	return group.Wait()
+}
+
 // serveUDP answers datagrams.
 func (s *nameServer) serveUDP(ctx context.Context) error {
 	var group errgroup.Group

@@ -95,11 +95,7 @@ func abort(conn net.Conn) {
 // closed or ctx ends.
 func (d *Doors) ServeNames(ctx context.Context, packets net.PacketConn, stream net.Listener) error {
 	s := &nameServer{packets: packets, stream: stream, answer: d.answer}
-	defer context.AfterFunc(ctx, func() { _ = s.close() })()
-	var group errgroup.Group
-	group.Go(func() error { return s.serveUDP(ctx) })
-	group.Go(func() error { return s.serveTCP(ctx) })
-	if err := group.Wait(); !errors.Is(err, net.ErrClosed) && ctx.Err() == nil {
+	if err := s.serve(ctx); !errors.Is(err, net.ErrClosed) && ctx.Err() == nil {
 		return err
 	}
 	return nil

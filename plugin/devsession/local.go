@@ -88,14 +88,18 @@ func (l *Local) podEnvironment(ctx context.Context, client *sshclient.Client) ([
 		}
 		return nil, err
 	}
-	defer func() { _ = channel.Close() }()
-	stop := context.AfterFunc(ctx, func() { _ = channel.Close() })
-	defer stop()
-	data, err := io.ReadAll(channel)
+	data, err := readToEnd(ctx, channel)
 	if err != nil {
 		return nil, fmt.Errorf("reading the environment of the pod: %w", err)
 	}
 	return hybrid.ParseEnvironment(data)
+}
+
+// readToEnd reads what an agent writes to its end, or that of ctx, and closes it.
+func readToEnd(ctx context.Context, channel io.ReadCloser) ([]byte, error) {
+	defer func() { _ = channel.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = channel.Close() })()
+	return io.ReadAll(channel)
 }
 
 // follow starts the process, or again where the pod's environment is another one

@@ -184,9 +184,7 @@ func (l *Local) learn(ctx context.Context, client *sshclient.Client, pod []strin
 	channel, err := client.Subsystem(ctx, config.SubsystemResolver)
 	var resolvConf []byte
 	if err == nil {
-		defer func() { _ = channel.Close() }()
-		defer context.AfterFunc(ctx, func() { _ = channel.Close() })()
-		resolvConf, err = io.ReadAll(channel)
+		resolvConf, err = readToEnd(ctx, channel)
 	}
 	if err != nil {
 		if ctx.Err() == nil && !errors.Is(err, sshclient.ErrConnectionLost) {
