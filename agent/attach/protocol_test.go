@@ -3,34 +3,16 @@ package attach
 import (
 	"bytes"
 	"fmt"
-	"os"
-	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/frame"
+	"github.com/kubectl-okteto/kubectl-okteto/agent/frame/frametest"
 )
 
 // TestProtocolIsSpecified expects each type with its number in PROTOCOL.md: the
 // two programs may be of different ages.
 func TestProtocolIsSpecified(t *testing.T) {
-	spec, err := os.ReadFile("PROTOCOL.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	source, err := os.ReadFile("protocol.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	types := regexp.MustCompile(`\t(\w+) Type = (\d+)`).FindAllStringSubmatch(string(source), -1)
-	if len(types) != int(Exit) {
-		t.Errorf("%d types, the last is %d", len(types), Exit)
-	}
-	for _, m := range types {
-		if row := fmt.Sprintf("| **%s** | %s | ", m[1], m[2]); !strings.Contains(string(spec), row) {
-			t.Errorf("PROTOCOL.md has no %q", row)
-		}
-	}
+	frametest.Specified(t, int(Exit))
 	got := []int{Version, MaxMessage, MaxData, InputWindow, MaxOutput, MaxName}
 	if want := "[1 262144 32763 1048576 4194304 64]"; fmt.Sprint(got) != want {
 		t.Errorf("%v, want %s", got, want)

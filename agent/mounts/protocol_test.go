@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -12,30 +11,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/frame"
+	"github.com/kubectl-okteto/kubectl-okteto/agent/frame/frametest"
 )
 
 // TestProtocolIsSpecified expects each type and limit with its number in
 // PROTOCOL.md: the two programs may be of different ages.
 func TestProtocolIsSpecified(t *testing.T) {
-	spec, err := os.ReadFile("PROTOCOL.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	source, err := os.ReadFile("protocol.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	types := regexp.MustCompile(`\t(\w+) Type = (\d+)`).FindAllStringSubmatch(string(source), -1)
-	if len(types) != int(Told) {
-		t.Errorf("%d types, the last is %d", len(types), Told)
-	}
-	for _, m := range types {
-		if row := fmt.Sprintf("| **%s** | %s | ", m[1], m[2]); !strings.Contains(string(spec), row) {
-			t.Errorf("PROTOCOL.md has no %q", row)
-		}
-	}
+	spec := frametest.Specified(t, int(Told))
 	for name, value := range map[string]int{"MaxPaths": MaxPaths, "MaxFiles": MaxFiles, "MaxContent": MaxContent, "MaxName": MaxName, "MaxProblem": MaxProblem} {
-		if row := fmt.Sprintf("| `%s` | %d | ", name, value); !strings.Contains(string(spec), row) {
+		if row := fmt.Sprintf("| `%s` | %d | ", name, value); !strings.Contains(spec, row) {
 			t.Errorf("PROTOCOL.md has no %q", row)
 		}
 	}
