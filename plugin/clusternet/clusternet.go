@@ -95,7 +95,6 @@ func (d *Doors) Close() error { return errors.Join(d.proxy.Close(), d.dns.close(
 // returns why it ended.
 func (d *Doors) Serve(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	defer context.AfterFunc(ctx, func() { _ = d.Close() })()
 	group.Go(func() error { return d.serveProxy(ctx) })
 	group.Go(func() error { return d.dns.serve(ctx) })
 	return group.Wait()

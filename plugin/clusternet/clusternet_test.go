@@ -419,3 +419,40 @@ func question(name string, kind dnsmessage.Type) []byte {
 	}
 	return packed
 }
+
+// TestServeReturnsTheCause ends many, as the ports close while the end of the
+// context still spreads.
+func TestServeReturnsTheCause(t *testing.T) {
+	why := errors.New("the session is over")
+	for range 300 {
+		d, err := Listen(t.Context(), Config{Connected: func() bool { return true }, ResolvConf: func() []byte { return nil },
+			Lookup: func(string) (string, bool) { return "", false }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		served := make(chan error, 1)
+		go func() { served <- d.Serve(ctx) }()
+		awaitProxy(t, d)
+		cancel(why)
+		if err := <-served; !errors.Is(err, why) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// awaitProxy returns when the proxy serves.
+func awaitProxy(t *testing.T, d *Doors) {
+	t.Helper()
+	conn, err := net.Dial("tcp", d.proxy.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.Write([]byte{socksVersion, 1, 2}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(conn, make([]byte, 2)); err != nil {
+		t.Fatal(err)
+	}
+}

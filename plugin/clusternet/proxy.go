@@ -58,7 +58,7 @@ func (d *Doors) serveProxy(ctx context.Context) error {
 		}
 		return nil
 	})
-	defer context.AfterFunc(ctx, func() { _ = d.web.Close() })()
+	defer context.AfterFunc(ctx, func() { _ = d.web.Close(); _ = d.proxy.Close() })()
 	group.Go(func() error {
 		for {
 			conn, err := d.proxy.Accept()

@@ -28,9 +28,8 @@ func (s *Session) serveForward(ctx context.Context, t Target) error {
 	if t.Packets != nil {
 		return s.serveDatagrams(ctx, t)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = t.Listener.Close() })
-	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
+	defer context.AfterFunc(ctx, func() { _ = t.Listener.Close() })()
 	target := s.hold(t)
 	for {
 		local, err := t.Listener.Accept()
