@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
 
+	"github.com/kubectl-okteto/kubectl-okteto/test/leak"
 	"github.com/kubectl-okteto/kubectl-okteto/tunnel"
 	"github.com/kubectl-okteto/kubectl-okteto/tunnel/tunneltest"
 )
@@ -65,32 +65,7 @@ func listen(t *testing.T) net.Listener {
 // of a canceled dial end by themselves, which nobody waits for.
 func noGoroutines(t *testing.T) {
 	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for timeout := time.After(patience); ; {
-		left := goroutines()
-		if len(left) == 0 {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-timeout:
-			t.Fatalf("left behind:\n%s", strings.Join(left, "\n\n"))
-		}
-	}
-}
-
-// goroutines returns the stacks of the goroutines that the package started.
-func goroutines() (stacks []string) {
-	const size = 1 << 20
-	text := make([]byte, size)
-	text = text[:runtime.Stack(text, true)]
-	for stack := range strings.SplitSeq(string(text), "\n\n") {
-		if strings.Contains(stack, "created by github.com/kubectl-okteto/kubectl-okteto/tunnel.") {
-			stacks = append(stacks, stack)
-		}
-	}
-	return stacks
+	leak.Goroutines(t, func(stack string) bool { return leak.Runs(stack, "tunnel") })
 }
 
 func dialer(t *testing.T, cfg *rest.Config, pod string) *tunnel.Dialer {

@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -24,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/frame"
+	"github.com/kubectl-okteto/kubectl-okteto/test/leak"
 )
 
 // The tests of this file run a runner in this process. It reaps every child of
@@ -65,11 +65,6 @@ func quietLog() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, n
 // startWith starts a runner with what a test has to say about it.
 func startWith(t *testing.T, config Config) *Client {
 	t.Helper()
-	// The first use of signals starts a goroutine that stays.
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, unix.SIGCHLD)
-	signal.Stop(signals)
-	before := runtime.NumGoroutine()
 	config.Exe, config.Version = "/bin/true", "1.2.3"
 	config.Env = []string{"PATH=/usr/bin:/bin", "HOME=" + config.Dir}
 	config.StopGrace, config.HangUpGrace = time.Second, 100*time.Millisecond
@@ -83,14 +78,7 @@ func startWith(t *testing.T, config Config) *Client {
 		if err := <-done; err != nil {
 			t.Errorf("the runner ended with %v", err)
 		}
-		for range 10_000 {
-			if runtime.NumGoroutine() <= before {
-				return
-			}
-			time.Sleep(time.Millisecond)
-		}
-		stacks := make([]byte, 1<<20)
-		t.Errorf("goroutines are left:\n%s", stacks[:runtime.Stack(stacks, true)])
+		leak.Goroutines(t, func(stack string) bool { return leak.Runs(stack, "agent/runner") })
 	})
 	return &Client{Dir: config.Dir, Wait: 10 * time.Second}
 }

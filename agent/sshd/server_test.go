@@ -10,12 +10,13 @@ import (
 	"io"
 	"net"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/kubectl-okteto/kubectl-okteto/test/leak"
 )
 
 // fakeRunner is a dev container in this process. Its command lines are the
@@ -68,7 +69,6 @@ func (f fakeRunner) ListenUnix(ctx context.Context, path string) (net.Listener, 
 // ends, and returns a function that connects to it.
 func serve(t *testing.T, change func(*Config)) (dial func() *gossh.Client, address string) {
 	t.Helper()
-	before := runtime.NumGoroutine()
 	hostKey, _ := newKey(t)
 	client, line := newKey(t)
 	keys, err := NewAuthorizedKeys([]string{line}, t.TempDir(), quiet())
@@ -98,17 +98,9 @@ func serve(t *testing.T, change func(*Config)) (dial func() *gossh.Client, addre
 		if err := <-done; err != nil {
 			t.Errorf("the server ended with %v", err)
 		}
-		// The runtime tells no event when a goroutine ends.
-		ticker := time.NewTicker(time.Millisecond)
-		defer ticker.Stop()
-		for range 10_000 {
-			if runtime.NumGoroutine() <= before {
-				return
-			}
-			<-ticker.C
-		}
-		stacks := make([]byte, 1<<20)
-		t.Errorf("goroutines are left:\n%s", stacks[:runtime.Stack(stacks, true)])
+		leak.Goroutines(t, func(stack string) bool {
+			return leak.Runs(stack, "agent/sshd") || strings.Contains(stack, "golang.org/x/crypto/ssh.")
+		})
 	})
 	dial = func() *gossh.Client {
 		t.Helper()

@@ -9,8 +9,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
-	"runtime/pprof"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -22,6 +20,7 @@ import (
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/sshclient"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/engine"
 	"github.com/kubectl-okteto/kubectl-okteto/test/lab"
+	"github.com/kubectl-okteto/kubectl-okteto/test/leak"
 	"github.com/kubectl-okteto/kubectl-okteto/test/localpod"
 )
 
@@ -249,27 +248,13 @@ func exitStatus(err error) int {
 	}
 }
 
-// noneLeft fails the test when goroutines of this package go on. There is no
-// event for the end of a goroutine.
+// noneLeft fails the test when goroutines of this package go on.
 func noneLeft(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(lab.Patience); ; runtime.Gosched() {
-		var stacks strings.Builder
-		_ = pprof.Lookup("goroutine").WriteTo(&stacks, 2)
-		var left []string
-		for _, stack := range strings.Split(stacks.String(), "\n\n") {
-			ours := strings.Contains(stack, "plugin/devsession.(*S") || strings.Contains(stack, "plugin/devsession.(*C") ||
-				strings.Contains(stack, "plugin/sshclient.")
-			// What reads the input waits for it: it is the next command's.
-			if ours && !strings.Contains(stack, "sshclient.(*Input)") {
-				left = append(left, stack)
-			}
-		}
-		if len(left) == 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("left behind:\n%s", strings.Join(left, "\n\n"))
-		}
-	}
+	leak.Goroutines(t, func(stack string) bool {
+		ours := strings.Contains(stack, "plugin/devsession.(*S") || strings.Contains(stack, "plugin/devsession.(*C") ||
+			strings.Contains(stack, "plugin/sshclient.")
+		// What reads the input waits for it: it is the next command's.
+		return ours && !strings.Contains(stack, "sshclient.(*Input)")
+	})
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/sshclient"
+	"github.com/kubectl-okteto/kubectl-okteto/test/leak"
 )
 
 // echoServer lets one client log in, and serves subsystems that echo, after a lot
@@ -266,38 +266,11 @@ func (c *memoryConn) SetDeadline(time.Time) error      { return nil }
 func (c *memoryConn) SetReadDeadline(time.Time) error  { return nil }
 func (c *memoryConn) SetWriteDeadline(time.Time) error { return nil }
 
-// noGoroutines fails the test if goroutines of the package are left after a
-// while: some end by themselves a moment after what they worked for.
+// noGoroutines fails the test if goroutines of the package are left.
 func noGoroutines(t testing.TB) {
 	t.Helper()
-	const patience = 30 * time.Second
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for timeout := time.After(patience); ; {
-		left := goroutines()
-		if len(left) == 0 {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-timeout:
-			t.Errorf("left behind:\n%s", strings.Join(left, "\n\n"))
-			return
-		}
-	}
-}
-
-// goroutines returns the stacks of the goroutines that the package started.
-func goroutines() (stacks []string) {
-	const size = 8 << 20
-	text := make([]byte, size)
-	text = text[:runtime.Stack(text, true)]
-	for stack := range strings.SplitSeq(string(text), "\n\n") {
-		ours := strings.Contains(stack, "created by github.com/kubectl-okteto/kubectl-okteto/plugin/sshclient.")
+	leak.Goroutines(t, func(stack string) bool {
 		// What reads the input waits for it: it is the next command's.
-		if ours && !strings.Contains(stack, "sshclient.(*Input)") {
-			stacks = append(stacks, stack)
-		}
-	}
-	return stacks
+		return leak.Runs(stack, "plugin/sshclient") && !strings.Contains(stack, "sshclient.(*Input)")
+	})
 }
