@@ -16,7 +16,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,9 +30,9 @@ import (
 // copy runs or was killed.
 const stageDir = ".okteto-seed"
 
-// workers is how many files are copied at once. Small files wait for the disk
-// and for system calls, not for a processor.
-func workers() int { return 4 * runtime.GOMAXPROCS(0) }
+// workers is how many files are copied at once. Small files wait for the disk,
+// not for a processor, so that it follows no number of processors.
+const workers = 16
 
 // Tree is what to copy, and where.
 type Tree struct {
@@ -79,7 +78,7 @@ func (t Tree) Copy(ctx context.Context) (found bool, err error) {
 		return false, fmt.Errorf("opening the workspace: %w", err)
 	}
 	defer dst.Close()
-	c := &copier{src: src, dst: dst, exclude: t.Exclude, asRoot: os.Geteuid() == 0, free: make(chan struct{}, workers())}
+	c := &copier{src: src, dst: dst, exclude: t.Exclude, asRoot: os.Geteuid() == 0, free: make(chan struct{}, workers)}
 	if err := c.run(ctx); err != nil {
 		return true, fmt.Errorf("seeding %s: %w", t.To, err)
 	}
