@@ -60,7 +60,7 @@ const (
 	WindowBatches = 16
 	// WindowRequests bounds the requests, for pieces and for chunks, that wait
 	// for their answers.
-	WindowRequests = 32
+	WindowRequests = 256
 )
 
 // Lengths of chunks in bytes (SPEC.md, Chunks). Both ends cut alike.

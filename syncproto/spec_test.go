@@ -57,7 +57,7 @@ func TestConstants(t *testing.T) {
 		{Version, 1},
 		{MaxPayload, 1 << 20}, {MaxPath, 32 << 10}, {MaxName, 255}, {MaxTarget, 4096}, {MaxText, 4096},
 		{MaxBuild, 255}, {MaxIgnore, 512 << 10}, {MaxItems, 16384}, {MaxEntries, 4 << 20},
-		{MaxInline, 256 << 10}, {MaxPiece, 256 << 10}, {MaxChunks, 4096}, {WindowBatches, 16}, {WindowRequests, 32},
+		{MaxInline, 256 << 10}, {MaxPiece, 256 << 10}, {MaxChunks, 4096}, {WindowBatches, 16}, {WindowRequests, 256},
 		{int(TypeOpen), 1}, {int(TypeOpened), 2}, {int(TypeReport), 3}, {int(TypeBatch), 4}, {int(TypeAck), 5},
 		{int(TypeRequest), 6}, {int(TypeData), 7}, {int(TypeIgnore), 8}, {int(TypeNotice), 9}, {int(TypeStop), 10},
 		{int(TypeFlush), 11}, {int(TypeFlushed), 12}, {int(TypeChunks), 13}, {int(TypeChunkList), 14},

@@ -13,12 +13,13 @@ import (
 const piecesAhead = 16
 
 // fetch returns a source that asks the other end for the content of c.
-func (l *link) fetch(c *syncproto.Change) stage.Source { return &remote{link: l, change: c} }
+func (l *link) fetch(c *syncproto.Change) *remote { return &remote{link: l, change: c} }
 
 // remote is the content of a change as the other end has it.
 type remote struct {
 	link   *link
 	change *syncproto.Change
+	early  *piece // the whole content, if it was asked for already; for one reader
 }
 
 // Chunks implements stage.Source.
@@ -55,6 +56,9 @@ type piece struct {
 // took.
 func (r *remote) Read(ctx context.Context, ranges []stage.Range, yield func([]byte) error) error {
 	var queue []piece // on their way, in order
+	if r.early != nil {
+		queue, ranges, r.early = []piece{*r.early}, nil, nil
+	}
 	for len(ranges) > 0 || len(queue) > 0 {
 		for len(ranges) > 0 && len(queue) < piecesAhead {
 			next := &ranges[0]

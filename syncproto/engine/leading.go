@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/merge"
-	"github.com/kubectl-okteto/kubectl-okteto/syncproto/stage"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/tree"
 	"golang.org/x/sync/errgroup"
 )
@@ -102,7 +100,9 @@ func (s *leading) run(ctx context.Context, remoteRoot string) error {
 	})
 	supply(ctx, g, s.r, s.l, s.leader.traffic.piece)
 	g.Go(func() error { return s.out.run(ctx) })
-	g.Go(func() error { return s.apply(ctx) })
+	landings := make(chan *landing)
+	g.Go(func() error { return s.askAhead(ctx, landings) })
+	g.Go(func() error { return s.apply(ctx, landings) })
 	g.Go(func() error {
 		defer close(s.done)
 		return s.loop(ctx)
@@ -165,48 +165,6 @@ func (s *leading) notice(m *syncproto.Notice) {
 	default:
 		s.r.tell(note{Warning, m.Path, "in the pod: " + plain(m.Text)})
 	}
-}
-
-// apply carries out the plans for the laptop, some changes at a time.
-func (s *leading) apply(ctx context.Context) error {
-	for {
-		plan, err := s.local.pop(ctx)
-		if err != nil {
-			return err
-		}
-		for changes := range slices.Chunk(plan, batchChanges) {
-			if err := s.applySome(ctx, changes); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-func (s *leading) applySome(ctx context.Context, changes []merge.Change) error {
-	bare := make([]syncproto.Change, len(changes))
-	for i := range changes {
-		bare[i] = changes[i].Change
-	}
-	results := s.r.apply(ctx, bare, func(c *syncproto.Change) stage.Source { return s.l.fetch(c) })
-	// What fails when the session has ended does so for its end.
-	ended := ctx.Err() != nil
-	finish := func(rc *reconciler) error {
-		for i := range results {
-			if ended && results[i].Code != syncproto.CodeOK {
-				continue
-			}
-			if err := rc.finish(merge.Laptop, changes[i], results[i]); err != nil {
-				return err
-			}
-		}
-		return rc.s.r.unlessFull(rc.s.leader.base.Flush())
-	}
-	select {
-	case s.events <- finish:
-	case <-s.done:
-		s.late = finish
-	}
-	return ctx.Err()
 }
 
 // loop handles events, and reconciles when none waits.

@@ -32,7 +32,8 @@ func (q *queue) signal() {
 	}
 }
 
-// pop waits for a list.
+// pop waits for changes, and takes the next ones as far as they make a landing:
+// those of several lists, or a part of one.
 func (q *queue) pop(ctx context.Context) ([]merge.Change, error) {
 	select {
 	case <-q.more:
@@ -41,10 +42,27 @@ func (q *queue) pop(ctx context.Context) ([]merge.Change, error) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	list := q.lists[0]
-	q.lists = slices.Delete(q.lists, 0, 1) // what was taken must not stay reachable
+	var taken []merge.Change
+	for bytes := int64(0); len(q.lists) > 0; {
+		list := q.lists[0]
+		n := 0
+		for n < len(list) && len(taken)+n < batchChanges && bytes < landingBytes {
+			if askedEarly(&list[n].Change) {
+				bytes += list[n].Entry.Size
+			}
+			n++
+		}
+		taken = append(taken, list[:n]...)
+		if n < len(list) {
+			// What was taken must not stay reachable.
+			clear(list[:n])
+			q.lists[0] = list[n:]
+			break
+		}
+		q.lists = slices.Delete(q.lists, 0, 1)
+	}
 	if len(q.lists) > 0 {
 		q.signal()
 	}
-	return list, nil
+	return taken, nil
 }

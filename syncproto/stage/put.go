@@ -129,7 +129,7 @@ func (s *Stage) fill(ctx context.Context, f *os.File, t target, source Source) e
 		err = write(t.Content)
 	case t.From != "":
 		err = s.copyFrom(ctx, t.From, write)
-	default:
+	case t.Entry.Size > 0:
 		err = source.Read(ctx, []Range{{Length: t.Entry.Size}}, write)
 	}
 	if err != nil {

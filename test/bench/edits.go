@@ -71,12 +71,13 @@ func (b *bench) editsFarAway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := b.on(ctx, t2, via); err != nil {
+	s, err := b.on(ctx, t2, via)
+	if err != nil {
 		return err
 	}
 	via.proxy.SetDelay(farAway / 2)
 	defer via.proxy.SetDelay(0)
-	took, err := b.editAll(ctx, via, false, b.saves(4))
+	took, err := b.editIn(ctx, s, false, b.saves(4))
 	if err != nil {
 		return err
 	}

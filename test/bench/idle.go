@@ -21,7 +21,7 @@ func (b *bench) idle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := b.flush(ctx); err != nil {
+	if err := b.flush(ctx, false); err != nil {
 		return err
 	}
 	if err := sleep(ctx, rest); err != nil {

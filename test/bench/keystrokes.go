@@ -36,7 +36,7 @@ func (b *bench) keystrokes(ctx context.Context) error {
 // typing presses keys until the tree is in the pod, and some more.
 func (b *bench) typing(ctx context.Context, keys *typist) error {
 	synced := make(chan error, 1)
-	go func() { synced <- b.flush(ctx) }()
+	go func() { synced <- b.flush(ctx, false) }()
 	var during []time.Duration
 	for syncing := true; syncing; {
 		took, err := keys.press(ctx)

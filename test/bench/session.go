@@ -174,8 +174,9 @@ func (b *bench) abandon(ctx context.Context) error {
 	return b.down(ctx, s)
 }
 
-// flush waits until everything that was saved so far is in the pod.
-func (b *bench) flush(ctx context.Context) error {
+// flush waits until everything that was saved so far is in the pod, and, with
+// both, what was saved in the pod on the laptop.
+func (b *bench) flush(ctx context.Context, both bool) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	sockets, err := filepath.Glob(filepath.Join(b.lab.Home, ".okteto", "dev", "*", "up.sock"))
@@ -185,7 +186,7 @@ func (b *bench) flush(ctx context.Context) error {
 	err = control.ErrNoSession
 	for _, socket := range sockets {
 		// A session that has ended leaves its socket behind.
-		if err = (devsession.Control{Socket: socket}).Flush(ctx, false); !errors.Is(err, control.ErrNoSession) {
+		if err = (devsession.Control{Socket: socket}).Flush(ctx, both); !errors.Is(err, control.ErrNoSession) {
 			return err
 		}
 	}

@@ -55,7 +55,7 @@ func (b *bench) burst(ctx context.Context) error {
 			return err
 		}
 		writing = append(writing, time.Since(began))
-		if err := b.flush(ctx); err != nil {
+		if err := b.flush(ctx, false); err != nil {
 			return err
 		}
 		ours = append(ours, time.Since(began))
@@ -115,6 +115,36 @@ func checkOut(stage, dir string, files []string) error {
 	return nil
 }
 
+// backFarAway makes 1,000 small files in the pod where the API server is far away:
+// an installer of packages does.
+func (b *bench) backFarAway(ctx context.Context) error {
+	const make1000 = "mkdir back && cd back && i=0 && while [ $i -lt 1000 ]; do echo content of $i >$i; i=$((i+1)); done"
+	via, err := b.through(ctx)
+	if err != nil {
+		return err
+	}
+	s, err := b.on(ctx, t2, via)
+	if err != nil {
+		return err
+	}
+	via.proxy.SetDelay(farAway / 2)
+	defer via.proxy.SetDelay(0)
+	began := time.Now()
+	if out, err := b.inPod(ctx, s, "sh", "-c", "cd "+app+" && "+make1000).CombinedOutput(); err != nil {
+		return fmt.Errorf("making files in the pod: %w: %s", err, out)
+	}
+	making := time.Since(began)
+	if err := b.flush(ctx, true); err != nil {
+		return err
+	}
+	took := time.Since(began)
+	if _, err := b.verify(ctx, s); err != nil {
+		return err
+	}
+	b.report.add("back_1k_rtt40_s", took.Seconds(), fmt.Sprintf("1000 files made in the pod, until on the laptop; the making alone %.2f s", making.Seconds()))
+	return nil
+}
+
 // renameFolder renames a folder with a tenth of the large tree.
 func (b *bench) renameFolder(ctx context.Context) error {
 	via, err := b.through(ctx)
@@ -160,7 +190,7 @@ func (b *bench) renameFolder(ctx context.Context) error {
 func (b *bench) observe(ctx context.Context, via *route, change func() error) (time.Duration, tunneltest.Traffic, error) {
 	before := via.proxy.Traffic()
 	began := time.Now()
-	if err := errors.Join(change(), b.flush(ctx)); err != nil {
+	if err := errors.Join(change(), b.flush(ctx, false)); err != nil {
 		return 0, tunneltest.Traffic{}, err
 	}
 	took := time.Since(began)
