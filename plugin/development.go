@@ -268,6 +268,7 @@ func (d *development) openFolders() error {
 			Mode:      syncMode(s.Mode),
 			OnEvent:   d.session.SyncEvents(s.Local),
 			GitIgnore: d.dev.GitIgnore,
+			GiveWay:   d.factory.typing,
 		})
 		if err != nil {
 			return fmt.Errorf("opening %s for sync: %w", s.Local, err)

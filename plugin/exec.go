@@ -187,6 +187,13 @@ func (f *Factory) terminal() (*sshclient.Terminal, bool) {
 	return sshclient.OpenTerminal(in, out)
 }
 
+// typing tells whether somebody is at the keys of the terminal: less than a second
+// ago, which is slow.
+func (f *Factory) typing() bool {
+	_, ok := f.terminal()
+	return ok && f.input().Used(time.Second)
+}
+
 // remote is a command line on the standard streams; an empty one is a shell.
 func (f *Factory) remote(line string, forwardAgent bool) sshclient.Command {
 	c := sshclient.Command{

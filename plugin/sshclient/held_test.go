@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/ssh/agent"
@@ -234,6 +235,9 @@ func TestInput(t *testing.T) {
 	_, client := connected(t)
 	r, typing := io.Pipe()
 	input := sshclient.NewInput(r)
+	if input.Used(time.Hour) {
+		t.Error("the input is used before anything was typed")
+	}
 	for _, word := range []string{"one", "two", "three"} {
 		stdout := lab.NewTranscript()
 		go func() {
@@ -253,6 +257,9 @@ func TestInput(t *testing.T) {
 	}()
 	if got, err := io.ReadAll(input); string(got) != "rest" || err != nil {
 		t.Errorf("the rest of the input is %q, error %v", got, err)
+	}
+	if !input.Used(time.Hour) || input.Used(0) {
+		t.Error("the input was read a moment ago")
 	}
 }
 

@@ -2,6 +2,8 @@ package sshclient
 
 import (
 	"io"
+	"sync/atomic"
+	"time"
 )
 
 // Input lets one command after the other read the same input, such as a
@@ -14,6 +16,8 @@ type Input struct {
 	pending chan inputRead
 	// rest is what was read and not yet taken, and the error after it.
 	rest inputRead
+	// last is when something was read, in nanoseconds since 1970.
+	last atomic.Int64
 }
 
 type inputRead struct {
@@ -27,6 +31,11 @@ func NewInput(r io.Reader) *Input {
 	in := &Input{r: r, turn: make(chan struct{}, 1)}
 	in.turn <- struct{}{}
 	return in
+}
+
+// Used tells whether something was read within the time before now.
+func (in *Input) Used(within time.Duration) bool {
+	return time.Since(time.Unix(0, in.last.Load())) < within
 }
 
 // Read waits for input without a way to give up.
@@ -68,6 +77,7 @@ func (in *Input) read(p []byte, ended <-chan struct{}) (int, error) {
 	if len(in.rest.data) == 0 {
 		return 0, in.rest.err
 	}
+	in.last.Store(time.Now().UnixNano())
 	n := copy(p, in.rest.data)
 	in.rest.data = in.rest.data[n:]
 	return n, nil

@@ -119,7 +119,7 @@ func (r *replica) packAll(ctx context.Context, enc *syncproto.Encoder, list []me
 	for id := uint64(1); len(list) > 0 && kept < aheadBytes; {
 		some := make([]*parcel, 0, tree.Workers())
 		for len(list) > 0 && len(some) < cap(some) {
-			n := batchOf(list)
+			n := batchOf(list, false)
 			p := &parcel{changes: list[:n:n], batch: syncproto.Batch{ID: id}}
 			if list = list[n:]; len(list) == 0 {
 				p.batch.Generation = 1

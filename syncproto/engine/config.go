@@ -64,6 +64,11 @@ type Config struct {
 	// takes the version that the Go toolchain recorded. A follower always does,
 	// since it says hello before it knows its root.
 	Build string
+	// GiveWay tells that something else that is waited for wants the processors
+	// and the way to the other end, such as keys that somebody presses. While it
+	// does, a leader has one small batch or one piece on its way at a time. nil is
+	// never. It is asked before each of them, by several goroutines at once.
+	GiveWay func() bool
 	// OnEvent hears of what a user may want to know; nil for nobody. It must
 	// not block and may be called by several goroutines at once.
 	OnEvent func(Event)
@@ -79,6 +84,9 @@ func (c Config) now() time.Time {
 	}
 	return time.Now()
 }
+
+// givesWay asks GiveWay.
+func (c Config) givesWay() bool { return c.GiveWay != nil && c.GiveWay() }
 
 // Verify reports what is wrong with the configuration.
 func (c Config) Verify() error {

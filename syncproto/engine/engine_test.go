@@ -24,6 +24,7 @@ type pair struct {
 	followerState string
 	exclude       []string
 	mode          Mode
+	giveWay       func() bool
 	git           bool // .gitignore files count
 	leader        *Leader
 	follower      *Follower
@@ -52,7 +53,7 @@ func newPair(t *testing.T) *pair {
 func (p *pair) boot() {
 	p.t.Helper()
 	var err error
-	p.leader, err = NewLeader(Config{Root: p.laptop, StateDir: p.leaderState, Exclude: p.exclude, GitIgnore: p.git, Mode: p.mode, OnEvent: p.record})
+	p.leader, err = NewLeader(Config{Root: p.laptop, StateDir: p.leaderState, Exclude: p.exclude, GitIgnore: p.git, Mode: p.mode, OnEvent: p.record, GiveWay: p.giveWay})
 	if err != nil {
 		p.t.Fatal(err)
 	}

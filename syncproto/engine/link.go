@@ -19,6 +19,7 @@ var ErrProtocol = errors.New("the other end broke the sync protocol")
 type link struct {
 	conn     *syncproto.Conn
 	requests chan wanted // from the other end, at most a window
+	gentle   sync.Mutex  // held by who answers while sync gives way
 
 	slots   chan struct{} // one for each of our requests on its way
 	mu      sync.Mutex

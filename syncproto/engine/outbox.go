@@ -21,6 +21,10 @@ const (
 	// urgentChanges is the size up to which a list overtakes the longer ones
 	// that wait: a save during the first sync does not stand in line.
 	urgentChanges = 64
+	// gentleBytes and gentleChanges are what batchBytes and batchChanges are while
+	// sync gives way.
+	gentleBytes   = batchBytes / 8
+	gentleChanges = 30
 	// packers is how many batches are loaded and compressed ahead of the one
 	// that is being sent.
 	packers = 3
@@ -38,6 +42,7 @@ type outbox struct {
 	waiting backlog
 	more    chan struct{} // holds one token while something waits
 	window  chan struct{} // one token for each batch without ack
+	eased   chan struct{} // holds one token when the window has become emptier
 	parcels sync.Pool     // of *parcel
 	ahead   ahead         // batches that are packed already
 
@@ -51,6 +56,7 @@ func newOutbox(r *replica, l *link, packed ahead) *outbox {
 		r: r, l: l, ahead: packed,
 		more:    make(chan struct{}, 1),
 		window:  make(chan struct{}, syncproto.WindowBatches),
+		eased:   make(chan struct{}, 1),
 		parcels: sync.Pool{New: func() any { return &parcel{} }},
 		sent:    map[uint64][]merge.Change{},
 	}
@@ -84,14 +90,12 @@ func (b *outbox) cutAll(ctx context.Context, packing chan<- chan *parcel) error 
 			return context.Cause(ctx)
 		}
 		for {
-			select {
-			case b.window <- struct{}{}:
-			case <-ctx.Done():
-				return context.Cause(ctx)
+			if err := b.enter(ctx); err != nil {
+				return err
 			}
 			p, ok := b.cut()
 			if !ok {
-				<-b.window
+				b.leave()
 				break
 			}
 			packed := make(chan *parcel, 1)
@@ -105,6 +109,32 @@ func (b *outbox) cutAll(ctx context.Context, packing chan<- chan *parcel) error 
 				packed <- p
 			}()
 		}
+	}
+}
+
+// enter waits for room in the window: while sync gives way, for an empty one.
+func (b *outbox) enter(ctx context.Context) error {
+	for len(b.window) > 0 && b.r.cfg.givesWay() {
+		select {
+		case <-b.eased:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	select {
+	case b.window <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// leave makes room in the window.
+func (b *outbox) leave() {
+	<-b.window
+	select {
+	case b.eased <- struct{}{}:
+	default:
 	}
 }
 
@@ -132,11 +162,15 @@ func (b *outbox) cut() (*parcel, bool) {
 	if !ok {
 		return nil, false
 	}
-	n := batchOf(list)
+	gentle := b.r.cfg.givesWay()
+	n := batchOf(list, gentle)
 	generation := b.waiting.rest(list[n:])
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.next++
+	if gentle {
+		b.ahead = nil // they are too large
+	}
 	if p := b.ahead.take(b.next, generation, list[:n]); p != nil {
 		return p, true
 	}
@@ -178,16 +212,20 @@ func fetched(c *merge.Change) int {
 }
 
 // batchOf returns how many of the changes at the beginning of list make a
-// batch.
-func batchOf(list []merge.Change) int {
+// batch, or a gentle one.
+func batchOf(list []merge.Change, gentle bool) int {
+	most, mostBytes := batchChanges, batchBytes
+	if gentle {
+		most, mostBytes = gentleChanges, gentleBytes
+	}
 	n, size := 0, 0
-	for n < min(len(list), batchChanges) {
+	for n < min(len(list), most) {
 		c := &list[n]
 		cost := len(c.Path) + len(c.From) + len(c.Entry.Target) + len(c.Expect.Target) + 192
 		if carriesContent(c) {
 			cost += int(c.Entry.Size)
 		}
-		if n > 0 && size+cost > batchBytes {
+		if n > 0 && size+cost > mostBytes {
 			break
 		}
 		size += cost
@@ -205,7 +243,7 @@ func (b *outbox) send(p *parcel) error {
 		return p.err
 	}
 	if len(p.missing) == len(p.changes) {
-		<-b.window
+		b.leave()
 		return nil
 	}
 	carried := p.changes
@@ -233,6 +271,6 @@ func (b *outbox) acked(id uint64, results int) ([]merge.Change, error) {
 		return nil, fmt.Errorf("%w: an ack that fits no batch", ErrProtocol)
 	}
 	delete(b.sent, id)
-	<-b.window
+	b.leave()
 	return changes, nil
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/chunk"
@@ -49,10 +50,7 @@ func (s *supplier) run(ctx context.Context) error {
 	for {
 		select {
 		case w := <-s.l.requests:
-			if err := s.l.conn.Encode(&frame, s.answer(w)); err != nil {
-				return err
-			}
-			if err := s.l.conn.WriteFrame(&frame); err != nil {
+			if err := s.serve(ctx, &frame, w); err != nil {
 				return err
 			}
 			if len(s.l.requests) == 0 {
@@ -62,6 +60,26 @@ func (s *supplier) run(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// serve answers one request. While sync gives way, one is answered at a time,
+// with a rest after it that is as long as it took.
+func (s *supplier) serve(ctx context.Context, frame *syncproto.Frame, w wanted) error {
+	if s.r.cfg.givesWay() {
+		s.l.gentle.Lock()
+		defer s.l.gentle.Unlock()
+		began := time.Now()
+		defer func() {
+			select {
+			case <-time.After(time.Since(began)):
+			case <-ctx.Done():
+			}
+		}()
+	}
+	if err := s.l.conn.Encode(frame, s.answer(w)); err != nil {
+		return err
+	}
+	return s.l.conn.WriteFrame(frame)
 }
 
 func (s *supplier) answer(w wanted) syncproto.Message {
