@@ -26,6 +26,7 @@ type supplier struct {
 	path   string
 	digest syncproto.Digest
 	cutter *chunk.Reader // nil until a list is missing
+	buf    []byte        // of the last piece
 }
 
 // suppliers is how many requests are answered at once: one reads and compresses
@@ -118,16 +119,17 @@ func (s *supplier) open(path string, d syncproto.Digest) syncproto.Code {
 	return syncproto.CodeOK
 }
 
+// piece reads a piece, which is valid until the next one is read.
 func (s *supplier) piece(req *syncproto.Request) ([]byte, syncproto.Code) {
 	if code := s.open(req.Path, req.Digest); code != syncproto.CodeOK {
 		return nil, code
 	}
-	buf := make([]byte, req.Length)
-	n, err := s.file.ReadAt(buf, int64(req.Offset))
+	s.buf = slices.Grow(s.buf[:0], int(req.Length))[:req.Length]
+	n, err := s.file.ReadAt(s.buf, int64(req.Offset))
 	if err != nil && err != io.EOF {
 		return nil, syncproto.CodeContent
 	}
-	return buf[:n], syncproto.CodeOK
+	return s.buf[:n], syncproto.CodeOK
 }
 
 // chunks returns the chunks of a file from an offset on, from the catalog or,

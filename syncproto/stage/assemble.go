@@ -20,8 +20,8 @@ type Source interface {
 	// Chunks returns chunks of a large content: those from offset on, where one
 	// begins, and as many as one answer holds.
 	Chunks(ctx context.Context, offset int64) ([]syncproto.Chunk, error)
-	// Read yields the ranges in order, in pieces of any size. It returns the
-	// errors of yield as they are.
+	// Read yields the ranges in order, in pieces of any size, each of which is
+	// valid until yield returns. It returns the errors of yield as they are.
 	Read(ctx context.Context, ranges []Range, yield func(piece []byte) error) error
 }
 
@@ -77,7 +77,9 @@ func (s *Stage) assemble(ctx context.Context, f *os.File, t target, source Sourc
 		flow: flow{free: make(chan []byte, buffers), ready: make(chan block, buffers)},
 	}
 	for range buffers {
-		a.free <- make([]byte, 0, blockSize+syncproto.ChunkMax)
+		buf := s.blocks.Get().(*[]byte)
+		defer s.blocks.Put(buf)
+		a.free <- *buf
 	}
 	for _, p := range []string{t.Path, t.From} {
 		a.describe(p)

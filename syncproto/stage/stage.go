@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"sync"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/chunk"
@@ -41,14 +42,18 @@ type Config struct {
 
 // Stage applies changes to one root.
 type Stage struct {
-	cfg   Config
-	zeros syncproto.Chunk // the chunk that a hole is made of
+	cfg    Config
+	zeros  syncproto.Chunk // the chunk that a hole is made of
+	blocks sync.Pool       // of *[]byte, what large files are assembled in
 }
 
 // New returns a stage. It does no I/O.
 func New(cfg Config) *Stage {
 	hole := make([]byte, syncproto.ChunkMax)
-	return &Stage{cfg: cfg, zeros: syncproto.Chunk{Length: syncproto.ChunkMax, Digest: chunk.Sum(hole)}}
+	return &Stage{
+		cfg: cfg, zeros: syncproto.Chunk{Length: syncproto.ChunkMax, Digest: chunk.Sum(hole)},
+		blocks: sync.Pool{New: func() any { b := make([]byte, 0, blockSize+syncproto.ChunkMax); return &b }},
+	}
 }
 
 // target is a change and the open folder in which it happens.
