@@ -23,6 +23,7 @@ type Batch struct {
 
 	mu      sync.Mutex
 	folders map[string]*folder
+	bins    bins
 }
 
 // folder is an open folder of a root.
@@ -55,6 +56,7 @@ func (b *Batch) End() {
 		}
 		f.close()
 	}
+	b.bins.close()
 }
 
 // stillAt reports whether an open folder is the one at its path.
@@ -101,7 +103,7 @@ func (b *Batch) apply(ctx context.Context, c *syncproto.Change, source Source) e
 	if c.Expect.Type == syncproto.EntryDir && c.Entry.Type != syncproto.EntryDir {
 		b.forget(c.Path)
 	}
-	t := target{Change: c, dir: parent.Root, at: parent.at, name: path.Base(c.Path), batch: b.name}
+	t := target{Change: c, dir: parent.Root, at: parent.at, name: path.Base(c.Path), batch: b.name, bins: &b.bins}
 	switch c.Op {
 	case syncproto.OpPut:
 		return s.put(ctx, t, source)

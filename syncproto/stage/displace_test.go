@@ -56,7 +56,7 @@ func TestWrittenAtTheLastMoment(t *testing.T) {
 			defer batch.End()
 			dir, err := batch.parent(change)
 			b.check(err)
-			target := target{Change: change, dir: dir.Root, at: dir.at, name: "f", batch: "1"}
+			target := target{Change: change, dir: dir.Root, at: dir.at, name: "f", batch: "1", bins: &batch.bins}
 			b.check(os.WriteFile(filepath.Join(b.dir, syncproto.TempPrefix+"x"), []byte("pod's"), 0o640))
 			now, _, err := b.stage.check(target)
 			b.check(err)
@@ -88,7 +88,7 @@ func TestFileTookFolder(t *testing.T) {
 	b.check(err)
 	b.check(os.Remove(filepath.Join(b.dir, "f")))
 	b.write("f", "user's")
-	err = b.stage.remove(target{Change: change, dir: dir.Root, at: dir.at, name: "f", batch: "1"}, tree.Record{Entry: change.Expect})
+	err = b.stage.remove(target{Change: change, dir: dir.Root, at: dir.at, name: "f", batch: "1", bins: &batch.bins}, tree.Record{Entry: change.Expect})
 	if runtime.GOOS == "linux" && (code(err) != syncproto.CodeChanged || b.read("f") != "user's") {
 		t.Errorf("%v, f holds %q", err, b.read("f"))
 	}

@@ -63,6 +63,7 @@ type target struct {
 	at    *os.File // dir, for system calls that os.Root has no name for
 	name  string
 	batch string
+	bins  *bins  // folders of the trash
 	temp  string // name of the temporary file of a put
 }
 

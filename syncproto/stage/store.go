@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"sync"
 )
 
 // store puts a file or symlink into the trash, and returns which version of
@@ -25,11 +26,10 @@ func (t *Trash) store(from target, name, p string) (int, error) {
 // copied: what is written through those later must not reach the trash, and a
 // link to it would take no room of its own.
 func (t *Trash) place(from target, name, to string) error {
-	folder, err := t.folder(path.Dir(to))
+	folder, err := from.bins.folder(t, path.Dir(to))
 	if err != nil {
 		return err
 	}
-	defer folder.Close()
 	info, err := from.dir.Lstat(name)
 	if err != nil {
 		return err
@@ -49,6 +49,38 @@ func (t *Trash) place(from target, name, to string) error {
 		}
 	}
 	return t.copy(from.dir, name, to, info)
+}
+
+// bins are the folders of the trash that are open for a batch: what it removes
+// comes from few. The zero value has none.
+type bins struct {
+	mu   sync.Mutex
+	open map[string]*os.File
+}
+
+// folder returns a folder of the trash, and makes it if need be. It stays open
+// until close.
+func (b *bins) folder(t *Trash, p string) (*os.File, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if f := b.open[p]; f != nil {
+		return f, nil
+	}
+	f, err := t.folder(p)
+	if err != nil {
+		return nil, err
+	}
+	if b.open == nil {
+		b.open = map[string]*os.File{}
+	}
+	b.open[p] = f
+	return f, nil
+}
+
+func (b *bins) close() {
+	for _, f := range b.open {
+		_ = f.Close()
+	}
 }
 
 // folder opens a folder of the trash, and makes it if need be.

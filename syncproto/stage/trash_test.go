@@ -52,7 +52,9 @@ func (c *can) putFor(why syncproto.Why, name, batch string, e tree.Entry) error 
 	at, err := dir.Open(".")
 	c.check(err)
 	defer at.Close()
-	_, err = c.trash.keep(target{dir: dir, at: at, batch: batch}, filepath.Base(name), record{path: name, entry: e, why: why})
+	var open bins
+	defer open.close()
+	_, err = c.trash.keep(target{dir: dir, at: at, batch: batch, bins: &open}, filepath.Base(name), record{path: name, entry: e, why: why})
 	return err
 }
 
