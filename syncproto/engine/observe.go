@@ -214,52 +214,63 @@ func (o *observer) look(ctx context.Context, b watch.Batch) ([]string, error) {
 		}
 		return o.r.scan(ctx, tree.Options{})
 	}
-	var (
-		g       errgroup.Group
-		mu      sync.Mutex
-		changed []string
-		gone    = map[string]bool{} // no folders, and yet there are records below
-	)
-	g.SetLimit(tree.Workers())
+	changed, err := o.lookAll(ctx, b.Paths)
+	gone := map[string]bool{}
 	for _, p := range b.Paths {
-		g.Go(func() error {
-			found, busy, err := o.r.look(ctx, p)
-			mu.Lock()
-			defer mu.Unlock()
-			changed = append(changed, found...)
-			o.busy.met(p, busy, time.Now())
-			if o.r.index.Get(p).Type != syncproto.EntryDir && o.r.index.HasBelow(p) {
-				// It was a folder when what is below it was looked at. What p
-				// itself was does not tell: a scan, or a change that was refused,
-				// may have seen its end before.
-				gone[p] = true
-			}
-			return err
-		})
-	}
-	err := g.Wait()
-	if len(gone) > 0 {
-		for _, p := range o.r.index.Below(gone) {
-			found, busy, _ := o.r.look(ctx, p)
-			changed = append(changed, found...)
-			o.busy.met(p, busy, time.Now())
+		if o.r.index.Get(p).Type != syncproto.EntryDir && o.r.index.HasBelow(p) {
+			// It was a folder when what is below it was looked at. What p
+			// itself was does not tell: a scan, or a change that was refused,
+			// may have seen its end before.
+			gone[p] = true
 		}
 	}
-	for _, p := range o.r.index.OtherLinks(o.r.now.Load().root, changed) {
-		found, busy, _ := o.r.look(ctx, p)
+	if len(gone) > 0 {
+		found, _ := o.lookAll(ctx, o.r.index.Below(gone))
 		changed = append(changed, found...)
-		o.busy.met(p, busy, time.Now())
+	}
+	if others := o.r.index.OtherLinks(o.r.now.Load().root, changed); len(others) > 0 {
+		found, _ := o.lookAll(ctx, others)
+		changed = append(changed, found...)
 	}
 	return changed, err
 }
 
-// look brings the index up to date with p and, if it is a folder, with what is
-// below it. busy means that the file is being written. Trouble with a single
-// path is reported and keeps what was known.
-func (r *replica) look(ctx context.Context, p string) (changed []string, busy bool, err error) {
+// lookAll looks at paths, whose order it changes, by a few goroutines.
+func (o *observer) lookAll(ctx context.Context, paths []string) (changed []string, err error) {
+	var (
+		g    errgroup.Group
+		mu   sync.Mutex
+		root = o.r.now.Load().root
+	)
+	g.SetLimit(tree.Workers())
+	tree.EachFolder(paths, func(dir string, paths []string) {
+		g.Go(func() error {
+			folder := root.Folder(dir, len(paths))
+			defer folder.Close()
+			for _, p := range paths {
+				found, busy, err := o.r.look(ctx, folder, p)
+				mu.Lock()
+				changed = append(changed, found...)
+				o.busy.met(p, busy, time.Now())
+				mu.Unlock()
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	err = g.Wait()
+	return changed, err
+}
+
+// look brings the index up to date with p, which is in the folder, and, if it is
+// a folder itself, with what is below it. busy means that the file is being
+// written. Trouble with a single path is reported and keeps what was known.
+func (r *replica) look(ctx context.Context, folder *tree.Folder, p string) (changed []string, busy bool, err error) {
 	o := r.now.Load()
 	ru := r.rules.Load()
-	glance := r.index.Glance(o.root, p)
+	glance := r.index.Glance(folder, p)
 	verdict := ru.judge(p, glance.Dir() || glance.WasDir())
 	if verdict == tree.Keep && syncproto.VerifyPath(p) == nil {
 		differs, err := r.index.LookOn(glance, r.skipped)

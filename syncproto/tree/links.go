@@ -1,6 +1,8 @@
 package tree
 
 import (
+	"slices"
+
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 )
 
@@ -9,15 +11,19 @@ import (
 // the others.
 func (x *Index) OtherLinks(root *Root, paths []string) []string {
 	inodes, known := map[uint64]bool{}, map[string]bool{}
-	for _, p := range paths {
-		known[p] = true
-		if x.Get(p).Type != syncproto.EntryFile {
-			continue
+	EachFolder(slices.Clone(paths), func(dir string, paths []string) {
+		f := root.Folder(dir, len(paths))
+		defer f.Close()
+		for _, p := range paths {
+			known[p] = true
+			if x.Get(p).Type != syncproto.EntryFile {
+				continue
+			}
+			if info, err := f.at(p).lstat(); err == nil && links(info) > 1 {
+				inodes[Inode(info)] = true
+			}
 		}
-		if info, err := root.LstatReal(p); err == nil && links(info) > 1 {
-			inodes[Inode(info)] = true
-		}
-	}
+	})
 	if len(inodes) == 0 {
 		return nil
 	}

@@ -1,8 +1,11 @@
 package tree
 
 import (
+	"cmp"
 	"io/fs"
 	"os"
+	"path"
+	"slices"
 
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto"
 )
@@ -26,18 +29,67 @@ func (w wholePath) lstat() (fs.FileInfo, error) { return w.root.LstatReal(w.path
 func (w wholePath) open() (*os.File, error)     { return w.root.openReal(w.path) }
 func (w wholePath) readlink() (string, error)   { return w.root.Readlink(w.path) }
 
+// Folder is where some paths are that are looked at. It is open meanwhile if
+// they are several: a look is one system call then, where finding the way takes
+// three.
+type Folder struct {
+	root *Root
+	open directory // nil where each look finds its own way
+}
+
+// EachFolder calls do for the paths of each folder, of a large one for some at a
+// time. It changes the order of paths.
+func EachFolder(paths []string, do func(dir string, paths []string)) {
+	slices.SortFunc(paths, func(a, b string) int { return cmp.Compare(Parent(a), Parent(b)) })
+	for len(paths) > 0 {
+		dir, n := Parent(paths[0]), 1
+		for n < min(len(paths), lookTogether) && Parent(paths[n]) == dir {
+			n++
+		}
+		do(dir, paths[:n:n])
+		paths = paths[n:]
+	}
+}
+
+// Folder returns the folder dir for looks at a number of paths that are in it.
+func (r *Root) Folder(dir string, looks int) *Folder {
+	f := &Folder{root: r}
+	if looks > 1 && !r.names.Folds() { // else a name must be found as it is written
+		if open, err := r.openDirectory(dir); err == nil {
+			f.open = open
+		}
+	}
+	return f
+}
+
+// Close releases the folder.
+func (f *Folder) Close() {
+	if f.open != nil {
+		_ = f.open.Close()
+	}
+}
+
+// at returns the place of p, which is in the folder.
+func (f *Folder) at(p string) place {
+	if f.open == nil {
+		return wholePath{f.root, p}
+	}
+	return f.open.at(path.Base(p))
+}
+
 // Glance is a first look at a path, for Index.LookOn to go on from.
 type Glance struct {
-	wholePath
+	place
+	path string
 	old  Record      // what the index had before
 	info fs.FileInfo // nil where there was nothing, or once it was used
 	dir  bool
 }
 
-// Glance looks at p.
-func (x *Index) Glance(root *Root, p string) *Glance {
-	g := &Glance{wholePath: wholePath{root, p}, old: x.landed(p)}
-	if info, err := g.wholePath.lstat(); err == nil {
+// Glance looks at p, which is in the folder f.
+func (x *Index) Glance(f *Folder, p string) *Glance {
+	g := &Glance{place: f.at(p), path: p, old: x.landed(p)}
+	if info, err := g.place.lstat(); err == nil {
 		g.info, g.dir = info, info.IsDir()
 	}
 	return g
@@ -54,7 +106,7 @@ func (g *Glance) lstat() (fs.FileInfo, error) {
 	if g.info = nil; info != nil {
 		return info, nil
 	}
-	return g.wholePath.lstat()
+	return g.place.lstat()
 }
 
 // inFolder is a name in a folder that is open already.
