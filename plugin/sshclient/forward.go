@@ -139,6 +139,38 @@ type channelConn struct {
 	remote net.Addr
 }
 
+// A channel is read in steps: of firstStep, and once more than that was waiting,
+// of largeStep.
+const (
+	firstStep = 32 << 10
+	largeStep = 256 << 10
+)
+
+// WriteTo copies all that comes to w. Whatever is read in one step is given back to
+// the pod's window in one message, which the API server, the kubelet and the
+// container runtime all have to wake up for.
+func (c *channelConn) WriteTo(w io.Writer) (written int64, err error) {
+	buf := make([]byte, firstStep)
+	for {
+		n, err := c.Read(buf)
+		if n > 0 {
+			m, failed := w.Write(buf[:n])
+			written += int64(m)
+			if failed != nil {
+				return written, failed
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return written, nil
+		case err != nil:
+			return written, err
+		case n == firstStep && len(buf) == firstStep:
+			buf = make([]byte, largeStep)
+		}
+	}
+}
+
 func (c *channelConn) LocalAddr() net.Addr  { return c.client.conn.LocalAddr() }
 func (c *channelConn) RemoteAddr() net.Addr { return c.remote }
 

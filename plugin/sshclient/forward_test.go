@@ -167,6 +167,64 @@ func TestDial(t *testing.T) {
 	}
 }
 
+// TestPipeLargeSteps lets much wait for a local end that does not read: all of it
+// arrives in few pieces, and few messages tell the pod that it may send more.
+func TestPipeLargeSteps(t *testing.T) {
+	p, client := connected(t)
+	const size = 1 << 20
+	data := make([]byte, size)
+	_, _ = rand.Read(data)
+	target := listen(t, "tcp", "127.0.0.1:0")
+	go func() {
+		conn, err := target.Accept()
+		if err != nil {
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		_, _ = conn.Write(data)
+	}()
+	ctx := bounded(t)
+	remote, err := client.Dial(ctx, "tcp", target.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	local, far := net.Pipe()
+	var piping sync.WaitGroup
+	defer piping.Wait()
+	defer func() { _ = far.Close() }()
+	piping.Go(func() { sshclient.Pipe(ctx, local, remote) })
+	for p.Proxy.Traffic().Received < size {
+		if ctx.Err() != nil {
+			t.Fatal("it was not sent")
+		}
+		runtime.Gosched()
+	}
+	// An answer comes after what was sent before it.
+	roundTrip := func() {
+		if _, err := client.Dial(ctx, "unix", p.Dir+"/gone"); !isDialError(err, p.Dir+"/gone") {
+			t.Fatal(err)
+		}
+	}
+	roundTrip()
+	before := p.Proxy.Traffic().Sent
+	got := make([]byte, 0, size)
+	pieces := 0
+	for ; len(got) < size; pieces++ {
+		n, err := far.Read(got[len(got):size])
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = got[:len(got)+n]
+	}
+	roundTrip()
+	if !bytes.Equal(got, data) {
+		t.Error("something else arrives")
+	}
+	if sent := p.Proxy.Traffic().Sent - before; pieces > 6 || sent > 1000 {
+		t.Errorf("it arrives in %d pieces, for which %d bytes are sent", pieces, sent)
+	}
+}
+
 // isDialError tells whether the pod says that it cannot reach an address.
 func isDialError(err error, address string) bool {
 	refused, ok := errors.AsType[*sshclient.DialError](err)
