@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -194,10 +195,24 @@ func TestTheCallersEndGivesUpTheRequest(t *testing.T) {
 	}
 }
 
+// greeted connects and reads the greeting.
+func greeted(t *testing.T, c Client) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("unix", c.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if _, err := bufio.NewReader(conn).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
 // TestHungCallersHoldUpNobody fills all places but one with callers that say
-// nothing or do not read, and asks beside them; one caller too many is told.
+// nothing or do not read, and asks beside them.
 func TestHungCallersHoldUpNobody(t *testing.T) {
-	full := strings.Repeat("x", 1<<20)
+	full := strings.Repeat("x", 1<<16)
 	begun := make(chan struct{}, MaxCalls)
 	c := serve(t, map[string]Method{
 		"flood": func(_ context.Context, _ json.RawMessage, reply func(any) error) error {
@@ -210,30 +225,67 @@ func TestHungCallersHoldUpNobody(t *testing.T) {
 		},
 		"ask": func(context.Context, json.RawMessage, func(any) error) error { return nil },
 	})
-	for range MaxCalls - 1 {
-		conn, err := net.Dial("unix", c.Socket)
-		if err != nil {
-			t.Fatal(err)
+	for i := range MaxCalls - 1 {
+		if conn := greeted(t, c); i%2 == 0 {
+			_, _ = fmt.Fprintln(conn, `{"version":1,"method":"flood"}`)
+			<-begun
 		}
-		defer conn.Close()
-		_, _ = fmt.Fprintln(conn, `{"version":1,"method":"flood"}`)
-		<-begun
 	}
 	if err := c.Call(t.Context(), "ask", nil, nil); err != nil {
 		t.Errorf("beside hung callers: %v", err)
 	}
-	silent, err := net.Dial("unix", c.Socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer silent.Close()
-	if _, err := bufio.NewReader(silent).ReadString('\n'); err != nil {
-		t.Fatal(err)
+}
+
+// TestOneCallTooMany has as many requests at once as are answered, and one more,
+// which is told.
+func TestOneCallTooMany(t *testing.T) {
+	begun := make(chan struct{})
+	c := serve(t, map[string]Method{"wait": func(ctx context.Context, _ json.RawMessage, _ func(any) error) error {
+		begun <- struct{}{}
+		<-ctx.Done()
+		return ctx.Err()
+	}})
+	for range MaxCalls {
+		_, _ = fmt.Fprintln(greeted(t, c), `{"version":1,"method":"wait"}`)
+		<-begun
 	}
 	var busy *Error
-	if err := c.Call(t.Context(), "ask", nil, nil); !errors.As(err, &busy) || busy.Code != CodeBusy {
+	if err := c.Call(t.Context(), "wait", nil, nil); !errors.As(err, &busy) || busy.Code != CodeBusy {
 		t.Errorf("one too many: %v", err)
 	}
+}
+
+// interrupted is a connection that is waited for only after the session has ended.
+type interrupted struct {
+	net.Conn
+	end  func()
+	told chan struct{}
+}
+
+func (c interrupted) SetDeadline(at time.Time) error {
+	defer close(c.told)
+	return c.Conn.SetDeadline(at)
+}
+
+func (c interrupted) SetReadDeadline(at time.Time) error {
+	c.end()
+	<-c.told
+	return c.Conn.SetReadDeadline(at)
+}
+
+// TestTheSessionsEndIsNotMissed ends a session just before it waits for a request.
+func TestTheSessionsEndIsNotMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		caller, conn := net.Pipe()
+		defer caller.Close()
+		go func() { _, _ = io.Copy(io.Discard, caller) }()
+		ctx, cancel := context.WithCancel(t.Context())
+		start := time.Now()
+		(&Server{}).serve(ctx, interrupted{conn, cancel, make(chan struct{})})
+		if waited := time.Since(start); waited > 0 {
+			t.Errorf("the session waited for a request for %v", waited)
+		}
+	})
 }
 
 func TestSocketsThatNobodyListensOn(t *testing.T) {

@@ -72,6 +72,9 @@ func (s *Server) serve(ctx context.Context, conn net.Conn) {
 		return
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	if ctx.Err() != nil {
+		return // its deadline may have been the earlier one
+	}
 	lines := bufio.NewReader(conn)
 	req, err := readRequest(lines)
 	if err != nil {
