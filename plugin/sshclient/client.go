@@ -280,7 +280,11 @@ func (c *watchedConn) Write(p []byte) (int, error) {
 	if !c.waits.Swap(true) {
 		c.timer.Reset(patience)
 	}
-	return c.Conn.Write(p)
+	n, err := c.Conn.Write(p)
+	if err != nil {
+		c.fail(err) // who writes may learn of the end before who reads
+	}
+	return n, err
 }
 
 func (c *watchedConn) Close() error {

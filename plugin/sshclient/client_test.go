@@ -6,10 +6,14 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/sshclient"
 	"github.com/kubectl-okteto/kubectl-okteto/test/localpod"
 )
@@ -111,6 +115,40 @@ func TestWait(t *testing.T) {
 			t.Errorf("Wait fails with %v", err)
 		}
 	})
+}
+
+// halfBroken is a connection of which who writes learns first that it has broken.
+type halfBroken struct {
+	net.Conn
+	broken atomic.Bool
+	failed chan struct{}
+}
+
+func (c *halfBroken) Write(p []byte) (int, error) {
+	if c.broken.Load() {
+		close(c.failed)
+		return 0, syscall.EPIPE
+	}
+	return c.Conn.Write(p)
+}
+
+func TestWriterLearnsOfTheLoss(t *testing.T) {
+	p := localpod.Start(t)
+	conn := &halfBroken{Conn: dialPod(t, p), failed: make(chan struct{})}
+	client, err := sshclient.NewClient(t.Context(), conn, podConfig(p))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first sync.WaitGroup
+	defer first.Wait()
+	defer func() { _ = client.Close() }()
+	conn.broken.Store(true)
+	// The failure itself is not told to who meets it, but to all who write next.
+	first.Go(func() { _, _ = client.Subsystem(t.Context(), config.SubsystemStatus) })
+	<-conn.failed
+	if _, err := client.Subsystem(t.Context(), config.SubsystemStatus); !errors.Is(err, sshclient.ErrConnectionLost) {
+		t.Errorf("a subsystem fails with %v", err)
+	}
 }
 
 func TestUnknownSubsystem(t *testing.T) {
