@@ -26,17 +26,16 @@ type statusWatch struct {
 func watchStatus(ctx context.Context, client *sshclient.Client) (*statusWatch, error) {
 	w := &statusWatch{changed: make(chan struct{})}
 	first := make(chan error, 1)
+	tell := func(st config.Status, err error) {
+		w.update(st, err)
+		select {
+		case first <- err:
+		default:
+		}
+	}
 	go func() {
-		err := FollowStatus(ctx, client, func(st config.Status) {
-			w.update(st, nil)
-			select {
-			case first <- nil:
-			default:
-			}
-		})
-		err = lostError(err)
-		w.update(config.Status{}, err)
-		first <- err
+		err := FollowStatus(ctx, client, func(st config.Status) { tell(st, nil) })
+		tell(config.Status{}, lostError(err))
 	}()
 	select {
 	case err := <-first:
