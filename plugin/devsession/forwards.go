@@ -183,7 +183,7 @@ func (s *Session) startReverses(ctx context.Context, group *errgroup.Group, l *l
 				forward = client.RemoteForwardUDP
 			}
 			err = forward(ctx, r.Remote, r.dial)
-			if err != nil && ctx.Err() == nil && !errors.Is(err, sshclient.ErrConnectionLost) && !errors.Is(err, io.EOF) {
+			if err != nil && ctx.Err() == nil && !disconnected(err) && !errors.Is(err, io.EOF) {
 				s.Console.Warn("reverse %s: %v", r.Text, err)
 			}
 			return nil

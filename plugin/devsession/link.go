@@ -2,9 +2,19 @@ package devsession
 
 import (
 	"context"
+	"errors"
+	"net"
 	"sync"
 	"time"
+
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/sshclient"
 )
+
+// disconnected tells of an error over a connection that it only means the connection's
+// end: it was lost, or this end gave it up.
+func disconnected(err error) bool {
+	return errors.Is(err, sshclient.ErrConnectionLost) || errors.Is(err, net.ErrClosed)
+}
 
 // link has the connections that work at the moment, if any. Forwards outlive
 // them: they wait here for the next ones. The zero value has none.

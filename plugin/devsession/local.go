@@ -83,7 +83,7 @@ func (l *Local) Attach(ctx context.Context, client *sshclient.Client) error {
 func (l *Local) podEnvironment(ctx context.Context, client *sshclient.Client) ([]string, error) {
 	channel, err := client.Subsystem(ctx, config.SubsystemEnvironment)
 	if err != nil {
-		if ctx.Err() == nil && !errors.Is(err, sshclient.ErrConnectionLost) {
+		if ctx.Err() == nil && !disconnected(err) {
 			l.End(fmt.Errorf("the agent of the pod knows nothing of hybrid mode: %w", err))
 		}
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -21,6 +22,8 @@ import (
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent"
 	"github.com/kubectl-okteto/kubectl-okteto/agent/runner"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/clusternet"
+	"github.com/kubectl-okteto/kubectl-okteto/plugin/console"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/manifest"
 	"github.com/kubectl-okteto/kubectl-okteto/plugin/netns"
 	"github.com/kubectl-okteto/kubectl-okteto/test/lab"
@@ -277,6 +280,38 @@ func TestLocalThatCannotStart(t *testing.T) {
 	err := p.hybrid("no-such-program", "x").end()
 	if exitStatus(err) != -1 || !strings.Contains(err.Error(), "no-such-program") {
 		t.Errorf("it ended with %v", err)
+	}
+}
+
+// A connection that this end has given up, as another one was lost, says nothing of
+// the agent.
+func TestLocalOverAClosedConnection(t *testing.T) {
+	p := newPod(t)
+	client, err := p.connector().Connect(t.Context(), "pod-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Close(); err != nil {
+		t.Fatal(err)
+	}
+	screen := lab.NewTranscript()
+	c := console.New(screen, console.Style{}, time.Now)
+	l := &Local{
+		Console: c, End: func(why error) { t.Errorf("it ends the session: %v", why) },
+		Mounts: &Mounts{
+			Paths: func(context.Context) ([]string, error) { return []string{p.Workdir}, nil },
+			In:    filepath.Join(p.Dir, "mounts"), Console: c,
+		},
+	}
+	defer l.Mounts.close()
+	l.network.doors = new(clusternet.Doors)
+	if _, err := l.podEnvironment(t.Context(), client); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the environment is read with %v", err)
+	}
+	l.learn(t.Context(), client, nil)
+	l.Mounts.follow(t.Context(), client)()
+	if text := screen.String(); strings.Contains(text, "! ") {
+		t.Errorf("it says:\n%s", text)
 	}
 }
 

@@ -50,7 +50,7 @@ func (m *Mounts) follow(ctx context.Context, client *sshclient.Client) (end func
 		defer settle()
 		for pause := (backoff{}); ; {
 			err := m.over(ctx, client, settle)
-			if err == nil || ctx.Err() != nil || errors.Is(err, sshclient.ErrConnectionLost) {
+			if err == nil || ctx.Err() != nil || disconnected(err) {
 				return
 			}
 			// Where it ended in good order, the dev container has, and another follows.

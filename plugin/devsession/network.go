@@ -2,7 +2,6 @@ package devsession
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -187,7 +186,7 @@ func (l *Local) learn(ctx context.Context, client *sshclient.Client, pod []strin
 		resolvConf, err = readToEnd(ctx, channel)
 	}
 	if err != nil {
-		if ctx.Err() == nil && !errors.Is(err, sshclient.ErrConnectionLost) {
+		if ctx.Err() == nil && !disconnected(err) {
 			l.Console.Warn("the cluster's names are unknown here: %v", err)
 		}
 		return
