@@ -94,7 +94,9 @@ func (n *Network) Lose(ctx context.Context, probability float64) error {
 }
 
 // Plug connects the laptop's cable, or pulls it out, and waits until both ends
-// have noticed, which takes the kernel up to a second.
+// have noticed, which takes the kernel up to a second. A laptop that is connected
+// forgets for whom it has asked in vain: what it sends while the kernel still waits
+// for an answer is lost.
 func (n *Network) Plug(ctx context.Context, in bool) error {
 	link, state := "down", "DOWN "
 	if in {
@@ -103,7 +105,7 @@ func (n *Network) Plug(ctx context.Context, in bool) error {
 	const wait = "until ip -brief link show dev %s | grep -q '%s'; do sleep 0.01; done"
 	return errors.Join(
 		n.router.run(exec.CommandContext(ctx, "sh", "-c", fmt.Sprintf("ip link set laptop %s && "+wait, link, "laptop", state))),
-		n.laptop.run(exec.CommandContext(ctx, "sh", "-c", fmt.Sprintf(wait, "eth0", state))))
+		n.laptop.run(exec.CommandContext(ctx, "sh", "-c", fmt.Sprintf(wait+" && ip neigh flush dev eth0", "eth0", state))))
 }
 
 // Enter makes a command that has not started run on the laptop.
