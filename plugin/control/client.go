@@ -30,7 +30,7 @@ func (c Client) Call(ctx context.Context, method string, params any, each func(j
 	}
 	conn, err := dial(ctx, c.Socket)
 	if err != nil {
-		return err
+		return because(ctx, err)
 	}
 	defer func() { _ = conn.Close() }()
 	_ = conn.SetDeadline(time.Now().Add(patience))

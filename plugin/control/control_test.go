@@ -193,6 +193,9 @@ func TestTheCallersEndGivesUpTheRequest(t *testing.T) {
 	if err := <-given; !errors.Is(err, context.Canceled) {
 		t.Errorf("the method: %v", err)
 	}
+	if err := c.Call(ctx, "wait", nil, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("a caller that had ended before: %v", err)
+	}
 }
 
 // greeted connects and reads the greeting.
