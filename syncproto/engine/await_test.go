@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"strings"
-	"time"
 )
 
 // told counts the events of a kind whose text contains a part.
@@ -22,7 +21,7 @@ func (p *pair) told(kind EventKind, part string) int {
 // await waits until something is so.
 func (p *pair) await(so func() bool) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
 	defer cancel()
 	for !so() {
 		if ctx.Err() != nil {

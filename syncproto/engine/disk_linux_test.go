@@ -28,7 +28,7 @@ func TestDiskTrouble(t *testing.T) {
 	defer s.stop()
 	trouble := func(reason string) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		for p.leader.Flush(ctx) == nil {
 			if ctx.Err() != nil {
@@ -41,7 +41,7 @@ func TestDiskTrouble(t *testing.T) {
 	}
 	healed := func() {
 		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); p.diff() != ""; {
+		for deadline := time.Now().Add(patience); p.diff() != ""; {
 			if time.Now().After(deadline) {
 				t.Fatalf("not healed: %+v", p.leader.Status())
 			}

@@ -134,7 +134,7 @@ func (s *session) stop() {
 // settle waits until both sides have the same tree.
 func (p *pair) settle() {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
 	defer cancel()
 	for range 10 {
 		if err := p.leader.Settle(ctx); err != nil {

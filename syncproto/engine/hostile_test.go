@@ -30,7 +30,7 @@ type hand struct {
 }
 
 // patience is how long a test waits for what certainly comes.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 const secret = "the user's secret"
 

@@ -143,7 +143,7 @@ func TestMirrorGuard(t *testing.T) {
 		write(t, p.pod, "out/"+name, name)
 	}
 	p.leader.Resume()
-	for deadline := time.Now().Add(20 * time.Second); p.leader.Status().State != Stopped; {
+	for deadline := time.Now().Add(patience); p.leader.Status().State != Stopped; {
 		if time.Now().After(deadline) {
 			t.Fatalf("status %+v", p.leader.Status())
 		}

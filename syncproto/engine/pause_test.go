@@ -13,7 +13,7 @@ import (
 // until waits for a status.
 func (p *pair) until(what string, is func(Status) bool) Status {
 	p.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; {
 		st := p.leader.Status()
 		if is(st) {
 			return st

@@ -232,7 +232,7 @@ func TestIgnoreReload(t *testing.T) {
 
 func (l *Leader) settleNow(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for range 3 {
 		if err := l.Settle(ctx); err != nil {
@@ -265,7 +265,7 @@ func TestFlush(t *testing.T) {
 	defer s.stop()
 	for i := range 50 {
 		write(t, p.laptop, "f", fmt.Sprint(i))
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		must(t, p.leader.Flush(ctx))
 		cancel()
 		if got := read(t, p.pod, "f"); got != fmt.Sprint(i) {
@@ -326,7 +326,7 @@ func TestRootGone(t *testing.T) {
 				t.Fatal("a root that is gone deletes nothing")
 			}
 			must(t, os.Rename(root+".away", root))
-			ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			for p.leader.Settle(ctx) != nil && ctx.Err() == nil {
 				p.awaitEvent(ctx)
