@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kubectl-okteto/kubectl-okteto/test/lab"
 )
 
 // echo serves connections that answer with what they got, upper case, after
@@ -47,7 +49,7 @@ func ask(t *testing.T, network, address, question string) (string, error) {
 		return "", err
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(lab.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(c, question); err != nil {

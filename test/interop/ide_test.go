@@ -15,7 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/kubectl-okteto/kubectl-okteto/test/lab"
 )
 
 // serveIDE is the server that an IDE leaves in the pod: it listens on a unix
@@ -86,7 +87,7 @@ func visit(address, proxy string) (string, error) {
 	if proxy != "" {
 		transport.Proxy = http.ProxyURL(&url.URL{Scheme: "socks5", Host: proxy})
 	}
-	client := http.Client{Transport: transport, Timeout: 20 * time.Second}
+	client := http.Client{Transport: transport, Timeout: lab.Patience}
 	r, err := client.Get("http://" + address)
 	if err != nil {
 		return "", err

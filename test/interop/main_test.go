@@ -254,7 +254,7 @@ func (p *pod) command(program string, args ...string) *exec.Cmd {
 	p.t.Cleanup(cancel)
 	c := exec.CommandContext(ctx, program, args...)
 	c.Stderr = &lockedBuffer{}
-	c.WaitDelay = time.Second
+	c.WaitDelay = lab.Patience
 	return c
 }
 
