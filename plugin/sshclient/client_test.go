@@ -121,12 +121,12 @@ func TestWait(t *testing.T) {
 type halfBroken struct {
 	net.Conn
 	broken atomic.Bool
-	failed chan struct{}
+	fail   func()
 }
 
 func (c *halfBroken) Write(p []byte) (int, error) {
 	if c.broken.Load() {
-		close(c.failed)
+		c.fail()
 		return 0, syscall.EPIPE
 	}
 	return c.Conn.Write(p)
@@ -134,7 +134,8 @@ func (c *halfBroken) Write(p []byte) (int, error) {
 
 func TestWriterLearnsOfTheLoss(t *testing.T) {
 	p := localpod.Start(t)
-	conn := &halfBroken{Conn: dialPod(t, p), failed: make(chan struct{})}
+	failed := make(chan struct{})
+	conn := &halfBroken{Conn: dialPod(t, p), fail: sync.OnceFunc(func() { close(failed) })}
 	client, err := sshclient.NewClient(t.Context(), conn, podConfig(p))
 	if err != nil {
 		t.Fatal(err)
@@ -145,7 +146,7 @@ func TestWriterLearnsOfTheLoss(t *testing.T) {
 	conn.broken.Store(true)
 	// The failure itself is not told to who meets it, but to all who write next.
 	first.Go(func() { _, _ = client.Subsystem(t.Context(), config.SubsystemStatus) })
-	<-conn.failed
+	<-failed
 	if _, err := client.Subsystem(t.Context(), config.SubsystemStatus); !errors.Is(err, sshclient.ErrConnectionLost) {
 		t.Errorf("a subsystem fails with %v", err)
 	}
