@@ -65,7 +65,7 @@ func (r *remote) Read(ctx context.Context, ranges []stage.Range, yield func([]by
 			n := min(next.Length, syncproto.MaxPiece)
 			p, err := r.ask(ctx, next.Offset, int(n))
 			if err != nil {
-				return err
+				return stage.ContentError(err)
 			}
 			queue = append(queue, p)
 			next.Offset, next.Length = next.Offset+n, next.Length-n
@@ -88,10 +88,7 @@ func (r *remote) ask(ctx context.Context, offset int64, length int) (piece, erro
 			ID: id, Path: r.change.Path, Digest: r.change.Entry.Digest, Offset: uint64(offset), Length: uint32(length),
 		}
 	})
-	if err != nil {
-		return piece{}, stage.ContentError(err)
-	}
-	return piece{answer: answer, length: length}, nil
+	return piece{answer: answer, length: length}, err
 }
 
 // take waits for a piece and passes it on.
