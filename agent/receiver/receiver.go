@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/kubectl-okteto/kubectl-okteto/agent/config"
 	"github.com/kubectl-okteto/kubectl-okteto/syncproto/engine"
@@ -32,7 +33,8 @@ type Config struct {
 	// sync creates in it; nil leaves that to the system. Its error is shown
 	// to the laptop's user.
 	Prepare func(ctx context.Context, root string) (*engine.Owner, error)
-	// OnStatus is told the state of all roots at each change, from Run.
+	// OnStatus is told the state of all roots after changes, ten times a second at
+	// most, from Run.
 	OnStatus func([]config.RootStatus)
 	// Log gets few lines.
 	Log *slog.Logger
@@ -58,6 +60,10 @@ type root struct {
 	reason string
 }
 
+// statusPause is the least time from one status to the next: a sync changes it
+// with each of its batches, and each status travels to the laptop.
+const statusPause = 100 * time.Millisecond
+
 // New returns a receiver that does nothing yet.
 func New(c Config) *Receiver {
 	r := &Receiver{
@@ -79,6 +85,11 @@ func (r *Receiver) Run(ctx context.Context) {
 	ready.Go(func() { r.keepReady(ctx) })
 	for {
 		r.config.OnStatus(r.Status())
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(statusPause):
+		}
 		select {
 		case <-ctx.Done():
 			return

@@ -9,8 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -174,4 +176,32 @@ func TestNested(t *testing.T) {
 			t.Errorf("%s: -want +got:\n%s", path, diff)
 		}
 	}
+}
+
+// TestStatusIsToldNowAndThen has a change each millisecond, and then one.
+func TestStatusIsToldNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		told := 0
+		r := New(Config{OnStatus: func([]config.RootStatus) { told++ }})
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { r.Run(ctx) })
+		for range time.Second / time.Millisecond {
+			time.Sleep(time.Millisecond)
+			r.notify()
+		}
+		time.Sleep(2 * statusPause)
+		synctest.Wait()
+		if most := int(time.Second/statusPause) + 2; told < 2 || told > most {
+			t.Errorf("told %d times in a second, want at most %d", told, most)
+		}
+		before := told
+		r.notify()
+		synctest.Wait()
+		if told != before+1 {
+			t.Errorf("a lone change is told %d times at once", told-before)
+		}
+		cancel()
+		running.Wait()
+	})
 }

@@ -77,7 +77,9 @@ func (r *replica) restore(ctx context.Context, batch string, absent bool) (*rest
 func (r *replica) lookAt(ctx context.Context, want map[string]tree.Entry, out *restored) (tree.Tree, error) {
 	before := tree.Tree{}
 	for p := range want {
-		changed, _, err := r.look(ctx, r.now.Load().root.Folder(tree.Parent(p), 1), p)
+		folder := r.now.Load().root.Folder(tree.Parent(p), 1)
+		changed, _, err := r.look(ctx, folder, p)
+		folder.Close()
 		if err != nil {
 			return nil, err
 		}
