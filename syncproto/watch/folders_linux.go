@@ -112,7 +112,11 @@ func (n *inotify) add(f *folder, name string) *folder {
 	wd := int32(unwatched)
 	full, release, err := n.reach(path)
 	if err == nil {
+		// At the limit it would take the watch that a mark has just given up for
+		// the next one.
+		n.mu.Lock()
 		wd, err = n.addWatch(full, dirMask)
+		n.mu.Unlock()
 		release()
 	}
 	switch {

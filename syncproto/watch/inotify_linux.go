@@ -41,7 +41,7 @@ type inotify struct {
 	early  []byte     // events that were read while the source was made
 	treeMu sync.Mutex // guards tree
 	tree   watches
-	mu     sync.Mutex // guards marks
+	mu     sync.Mutex // guards marks, and the watch that one leaves to the next
 	marks  marks
 }
 
