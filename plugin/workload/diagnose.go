@@ -235,7 +235,8 @@ func (v *view) withoutPod() verdict {
 				e := &RefusedError{By: refusalOf(c.Message), Message: c.Message}
 				v.trouble = e.Error()
 				r := verdict{progress: Progress{Stage: Creating}, err: e, mayHeal: e.By == RefusedQuota}
-				if v.target.Again {
+				// A quota hears a moment later that the original's pods are gone.
+				if v.target.Again || r.mayHeal && v.target.Original != nil {
 					r.mayHeal, r.grace = true, settle
 				}
 				return r

@@ -328,7 +328,8 @@ func TestWaitFails(t *testing.T) {
 		{name: "seed ends", steps: []func(*script){showPod(sidecar, initStatus(config.SeedContainer, hasEnded(1, 0)))},
 			want: "pod api-okteto-5d8f-x1, container okteto-seed: Error: exit status 1\nfake logs"},
 		{name: "quota", steps: []func(*script){showClone(quota)},
-			want: `refused by the quota: pods "api-okteto-5d8f-x1" is forbidden: exceeded quota: small, requested: pods=1, used: pods=1, limited: pods=1`},
+			want:  `refused by the quota: pods "api-okteto-5d8f-x1" is forbidden: exceeded quota: small, requested: pods=1, used: pods=1, limited: pods=1`,
+			after: settle},
 		{name: "quota, after the original has gone", objects: []runtime.Object{originalPod("api-1")}, steps: []func(*script){
 			showClone(quota), func(s *script) { <-time.After(20 * time.Second) },
 			func(s *script) {
@@ -384,6 +385,19 @@ func TestWaitForbidden(t *testing.T) {
 		var f *ForbiddenError
 		if !errors.As(err, &f) || f.Rule != (Rule{Verb: "list", Resource: "pods", Namespace: testNamespace}) {
 			t.Errorf("error %v", err)
+		}
+	})
+}
+
+// TestWaitForQuota refuses the pod, though the original has gone: the quota does
+// not know of it yet.
+func TestWaitForQuota(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, _, err := newScript(t).wait(t, WaitOptions{Until: Running},
+			showClone(replicaFailure("exceeded quota: pods")), func(*script) { <-time.After(time.Second) },
+			showPod(initStatus(config.SidecarContainer, isRunning()), devStatus(isRunning())))
+		if err != nil {
+			t.Error(err)
 		}
 	})
 }

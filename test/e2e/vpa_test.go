@@ -64,9 +64,7 @@ func TestVerticalPodAutoscaler(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.out("ready\nready\n")
-	if now := p.devPod(); now == evicted {
-		t.Errorf("pod %s is still there", now)
-	}
+	p.kubectl("wait", "--for=delete", "pod/"+evicted, "--timeout="+given.String())
 	if got := requests("pods", "-l", "app=api", "--field-selector=status.phase=Running"); len(got) == 0 || got[0] != recommended {
 		t.Errorf("the development pod asks for %q", got)
 	}
