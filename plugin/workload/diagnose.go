@@ -234,9 +234,11 @@ func (v *view) withoutPod() verdict {
 			if c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue {
 				e := &RefusedError{By: refusalOf(c.Message), Message: c.Message}
 				v.trouble = e.Error()
-				r := verdict{progress: Progress{Stage: Creating}, err: e, mayHeal: e.By == RefusedQuota}
-				// A quota hears a moment later that the original's pods are gone.
-				if v.target.Again || r.mayHeal && v.target.Original != nil {
+				r := verdict{progress: Progress{Stage: Creating}, err: e}
+				switch {
+				case e.By == RefusedQuota:
+					r.mayHeal, r.grace = true, quotaGrace
+				case v.target.Again:
 					r.mayHeal, r.grace = true, settle
 				}
 				return r

@@ -81,6 +81,10 @@ const (
 	// recheck is how often it is looked whether the original's pods, which
 	// stand in the way, are gone.
 	recheck = time.Second
+	// quotaGrace is how long a quota may refuse the pod, though the original's
+	// are gone: the ReplicaSet asks again at ever longer intervals, after 5 s and
+	// after 10.
+	quotaGrace = 12 * time.Second
 	// settle is the least time after they are gone before it counts as a
 	// failure.
 	settle = 5 * time.Second

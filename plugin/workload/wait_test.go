@@ -329,7 +329,7 @@ func TestWaitFails(t *testing.T) {
 			want: "pod api-okteto-5d8f-x1, container okteto-seed: Error: exit status 1\nfake logs"},
 		{name: "quota", steps: []func(*script){showClone(quota)},
 			want:  `refused by the quota: pods "api-okteto-5d8f-x1" is forbidden: exceeded quota: small, requested: pods=1, used: pods=1, limited: pods=1`,
-			after: settle},
+			after: quotaGrace},
 		{name: "quota, after the original has gone", objects: []runtime.Object{originalPod("api-1")}, steps: []func(*script){
 			showClone(quota), func(s *script) { <-time.After(20 * time.Second) },
 			func(s *script) {
