@@ -47,9 +47,9 @@ type verdict struct {
 	pod      *corev1.Pod
 	done     bool
 	err      error
-	// mayHeal is true when err is a failure only after grace.
-	mayHeal bool
-	grace   time.Duration
+	// grace is how long err may heal by itself before it is a failure; 0 for not
+	// at all.
+	grace time.Duration
 }
 
 func newView(t Target) *view {
@@ -237,9 +237,9 @@ func (v *view) withoutPod() verdict {
 				r := verdict{progress: Progress{Stage: Creating}, err: e}
 				switch {
 				case e.By == RefusedQuota:
-					r.mayHeal, r.grace = true, quotaGrace
+					r.grace = quotaGrace
 				case v.target.Again:
-					r.mayHeal, r.grace = true, settle
+					r.grace = settle
 				}
 				return r
 			}
@@ -274,7 +274,7 @@ func (v *view) unscheduled(pod *corev1.Pod, f *facts, p Progress) verdict {
 			p.Stage = Releasing
 		}
 		e := &PodError{Pod: pod.Name, Reason: c.Reason, Message: c.Message}
-		return verdict{progress: p, pod: pod, err: e, mayHeal: true, grace: schedulingGrace}
+		return verdict{progress: p, pod: pod, err: e, grace: schedulingGrace}
 	}
 	return verdict{progress: p, pod: pod}
 }

@@ -177,7 +177,7 @@ func (w *waiter) run(ctx context.Context, seen <-chan sighting) (*corev1.Pod, er
 			return v.pod, nil
 		case v.err == nil:
 			w.since, w.busy, look = time.Time{}, time.Time{}, nil
-		case !v.mayHeal:
+		case v.grace == 0:
 			failed = v.err
 		case look == nil:
 			var again time.Duration
