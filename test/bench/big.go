@@ -43,11 +43,7 @@ func (e *edits) add(took time.Duration, bytes int64, note string) {
 // bigEdits edits a file of 1 GiB in the middle, in place, and at its head, by
 // which all that follows moves.
 func (b *bench) bigEdits(ctx context.Context) error {
-	via, err := b.through(ctx)
-	if err != nil {
-		return err
-	}
-	s, err := b.on(ctx, t3, via)
+	s, err := b.routed(ctx, t3)
 	if err != nil {
 		return err
 	}
@@ -72,7 +68,7 @@ func (b *bench) bigEdits(ctx context.Context) error {
 			if err := errors.Join(e.prepare(run), settle(ctx)); err != nil {
 				return err
 			}
-			took, passed, err := b.observe(ctx, via, func() error { return e.change(run) })
+			took, passed, err := b.observe(ctx, s.via, func() error { return e.change(run) })
 			if err != nil {
 				return err
 			}

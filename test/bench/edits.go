@@ -25,7 +25,7 @@ func kindsOfSave() []probe.Kind { return []probe.Kind{probe.Write, probe.Replace
 
 // edits measures saves of cold files of the large tree.
 func (b *bench) edits(ctx context.Context) error {
-	took, err := b.editAll(ctx, nil, false, b.saves(1))
+	took, err := b.editAll(ctx, false, b.saves(1))
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func (b *bench) edits(ctx context.Context) error {
 func (b *bench) otherEdits(ctx context.Context) error {
 	const share = 5 // of the saves
 	kinds := []probe.Kind{probe.Create, probe.Delete, probe.Mkdir, probe.Rename, probe.Chmod}
-	took, err := b.editAll(ctx, nil, false, plan{seed: 2, each: max(1, b.options.edits/share), kinds: kinds})
+	took, err := b.editAll(ctx, false, plan{seed: 2, each: max(1, b.options.edits/share), kinds: kinds})
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func (b *bench) otherEdits(ctx context.Context) error {
 
 // editsBack measures saves in the pod until the laptop sees them.
 func (b *bench) editsBack(ctx context.Context) error {
-	took, err := b.editAll(ctx, nil, true, b.saves(2))
+	took, err := b.editAll(ctx, true, b.saves(2))
 	if err != nil {
 		return err
 	}
@@ -67,16 +67,12 @@ func (b *bench) editsBack(ctx context.Context) error {
 
 // editsFarAway measures saves where the API server is far away.
 func (b *bench) editsFarAway(ctx context.Context) error {
-	via, err := b.through(ctx)
+	s, err := b.routed(ctx, t2)
 	if err != nil {
 		return err
 	}
-	s, err := b.on(ctx, t2, via)
-	if err != nil {
-		return err
-	}
-	via.proxy.SetDelay(farAway / 2)
-	defer via.proxy.SetDelay(0)
+	s.via.proxy.SetDelay(farAway / 2)
+	defer s.via.proxy.SetDelay(0)
 	took, err := b.editIn(ctx, s, false, b.saves(4))
 	if err != nil {
 		return err
@@ -119,8 +115,8 @@ func (b *bench) saves(part int) plan {
 
 // editAll brings the large tree in sync and measures a plan on it: from the
 // laptop to the pod, or back.
-func (b *bench) editAll(ctx context.Context, via *route, back bool, p plan) (map[probe.Kind][]time.Duration, error) {
-	s, err := b.on(ctx, t2, via)
+func (b *bench) editAll(ctx context.Context, back bool, p plan) (map[probe.Kind][]time.Duration, error) {
+	s, err := b.on(ctx, t2, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -135,6 +135,15 @@ func (b *bench) on(ctx context.Context, t tree, via *route) (*session, error) {
 	return b.up(ctx, session{workload: workload, dir: dir, tree: t, via: via})
 }
 
+// routed is on through the proxy in front of the API server.
+func (b *bench) routed(ctx context.Context, t tree) (*session, error) {
+	via, err := b.through(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return b.on(ctx, t, via)
+}
+
 // leave ends the session, if there is one, restores the workload, and makes the
 // plugin forget what it knew of both.
 func (b *bench) leave(ctx context.Context) error {

@@ -119,16 +119,12 @@ func checkOut(stage, dir string, files []string) error {
 // an installer of packages does.
 func (b *bench) backFarAway(ctx context.Context) error {
 	const make1000 = "mkdir back && cd back && i=0 && while [ $i -lt 1000 ]; do echo content of $i >$i; i=$((i+1)); done"
-	via, err := b.through(ctx)
+	s, err := b.routed(ctx, t2)
 	if err != nil {
 		return err
 	}
-	s, err := b.on(ctx, t2, via)
-	if err != nil {
-		return err
-	}
-	via.proxy.SetDelay(farAway / 2)
-	defer via.proxy.SetDelay(0)
+	s.via.proxy.SetDelay(farAway / 2)
+	defer s.via.proxy.SetDelay(0)
 	began := time.Now()
 	if out, err := b.inPod(ctx, s, "sh", "-c", "cd "+app+" && "+make1000).CombinedOutput(); err != nil {
 		return fmt.Errorf("making files in the pod: %w: %s", err, out)
@@ -147,11 +143,7 @@ func (b *bench) backFarAway(ctx context.Context) error {
 
 // renameFolder renames a folder with a tenth of the large tree.
 func (b *bench) renameFolder(ctx context.Context) error {
-	via, err := b.through(ctx)
-	if err != nil {
-		return err
-	}
-	s, err := b.on(ctx, t2, via)
+	s, err := b.routed(ctx, t2)
 	if err != nil {
 		return err
 	}
@@ -164,7 +156,7 @@ func (b *bench) renameFolder(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	took, passed, err := b.observe(ctx, via, func() error { return os.Rename(from, to) })
+	took, passed, err := b.observe(ctx, s.via, func() error { return os.Rename(from, to) })
 	if err != nil {
 		return err
 	}
